@@ -1,0 +1,97 @@
+"""How SQLite is opened, how it writes, and what its errors mean to the people who run a station.
+
+Every write is one transaction that is on the disk when it returns: `journal_mode=TRUNCATE` with `synchronous=FULL`
+syncs the journal, the database and the journal's end, so that neither a killed process nor a power cut leaves half of
+it. Errors of the file, the disk or another program become a `StoreError`; errors of our own SQL stay what they are.
+"""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Literal
+
+from everest_system.fsm.errors import WorldError
+
+WRITE_PATIENCE_S = 10.0
+"""How long a write waits for a reader in another process before it gives up."""
+
+READ_PATIENCE_S = 5.0
+"""How long a read waits for a write of the running service."""
+
+_DAMAGED = "is damaged or no database: move it away, and the service starts anew without memory of running jobs"
+_IN_USE = "is kept locked by another program: end it, then start again"
+
+_ADVICE = {
+    sqlite3.SQLITE_NOTADB: _DAMAGED,
+    sqlite3.SQLITE_CORRUPT: _DAMAGED,
+    sqlite3.SQLITE_READONLY: "cannot be written: make the file and its folder writable for this user",
+    sqlite3.SQLITE_PERM: "cannot be accessed: check who may use the file and its folder",
+    sqlite3.SQLITE_CANTOPEN: "cannot be opened: check who may use the file and its folder",
+    sqlite3.SQLITE_FULL: "cannot grow, the disk is full: make room, then start again",
+    sqlite3.SQLITE_IOERR: "cannot be read or written, the disk reports an error: check the disk",
+    sqlite3.SQLITE_BUSY: _IN_USE,
+    sqlite3.SQLITE_LOCKED: _IN_USE,
+}
+_INTERRUPTED_WRITE = "holds a write that was interrupted: start the service once, it takes that back"
+
+
+class StoreError(WorldError):
+    """The station's memory cannot be used; `str()` names the file and the way out in one line."""
+
+
+def connect(file: Path, mode: Literal["rw", "ro"]) -> sqlite3.Connection:
+    """Open the existing `file`; the connection belongs to the calling thread and leaves transactions to `transaction`.
+
+    Raises:
+        StoreError: there is no such file, or it cannot be opened.
+    """
+    with explained(file):
+        db = sqlite3.connect(
+            f"{file.absolute().as_uri()}?mode={mode}",
+            uri=True,
+            timeout=WRITE_PATIENCE_S if mode == "rw" else READ_PATIENCE_S,
+            isolation_level=None,
+        )
+        try:
+            if mode == "rw":
+                db.execute("PRAGMA journal_mode = TRUNCATE")
+                db.execute("PRAGMA synchronous = FULL")
+                db.execute("PRAGMA foreign_keys = ON")
+            db.execute("PRAGMA trusted_schema = OFF")  # a planted file gets no say in what our statements run
+        except BaseException:
+            db.close()
+            raise
+        return db
+
+
+@contextmanager
+def transaction(
+    db: sqlite3.Connection, begin: Literal["BEGIN", "BEGIN IMMEDIATE"] = "BEGIN IMMEDIATE"
+) -> Iterator[None]:
+    """Run the block in one transaction: all of it is kept, or, when anything is raised, none of it."""
+    try:
+        db.execute(begin)
+        yield
+        db.execute("COMMIT")
+    except BaseException:
+        if db.in_transaction:
+            with suppress(sqlite3.Error):  # the first error says more; an open journal is taken back at the next start
+                db.execute("ROLLBACK")
+        raise
+
+
+@contextmanager
+def explained(file: Path) -> Iterator[None]:
+    """Turn what the file, the disk or another program did to SQLite or to us into a `StoreError` about `file`."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK)
+        interrupted = code == sqlite3.SQLITE_READONLY_ROLLBACK
+        advice = _INTERRUPTED_WRITE if interrupted else _ADVICE.get(code & 0xFF)  # the low byte is the error's family
+        if advice is None:
+            raise
+        raise StoreError(f"{file} {advice}") from error
+    except OSError as error:
+        raise StoreError(f"{error.filename or file} cannot be used: {error.strerror}") from error
