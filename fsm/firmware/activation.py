@@ -1,0 +1,87 @@
+"""The last part of a firmware update: making the new firmware the active one, or the old one again."""
+
+from everest_system.fsm.firmware.base import FirmwareBase, Word
+from everest_system.fsm.firmware.events import Booted, RebootDue, RebootOverdue
+from everest_system.fsm.messages import BootReason, ResetType
+from everest_system.fsm.orders import ActivateByReboot, ActivateByRestart, ConfirmInstall, RollBack, Tell
+from everest_system.fsm.platform.events import FirmwareRebootOrdered, ResetRequested
+
+ANNOUNCEMENT_TIMEOUT_S = 60  # a reboot does not wait longer than this for InstallRebooting to be delivered
+REBOOT_TIMEOUT_S = 300  # a reboot that has not come by then will not: services may take long to stop
+REBOOTS = 3
+
+
+class Activation(FirmwareBase):
+    """Guards and actions from INSTALLING to the end."""
+
+    def keep_activation(self) -> None:
+        """Remember what makes the new firmware active."""
+        self.draft.activation = self.event.activation
+
+    def is_active_at_once(self) -> bool:
+        """Neither a reboot nor a restart is needed."""
+        return bool(self.event.activation == "none")
+
+    def announce_reboot(self) -> None:
+        """Give InstallRebooting the time to be heard (L01.FR.32)."""
+        self.draft.reboot_boot_id = self.now.boot_id
+        self.set_timer(RebootDue, ANNOUNCEMENT_TIMEOUT_S)
+
+    def is_announcement(self) -> bool:
+        """EVerest has heard InstallRebooting, and nothing is ordered yet."""
+        return bool(self.event.word == Word.INSTALL_REBOOTING) and not self.draft.reboots
+
+    def start_grace(self) -> None:
+        """Leave EVerest the time to pass it on."""
+        self.set_timer(RebootDue, self.rules.reboot_grace_s)
+
+    def activate(self) -> None:
+        """Order the reboot, or the restart, and note what it is for."""
+        self.draft.reboots += 1
+        self.set_timer(RebootOverdue, REBOOT_TIMEOUT_S)
+        restart = self.draft.activation == "restart"
+        order = ActivateByRestart if restart else ActivateByReboot
+        self.order(Tell("platform", FirmwareRebootOrdered(restart=restart)), order(self.draft.job, self.new_work()))
+
+    def may_reboot_again(self) -> bool:
+        """It was not ordered too often yet."""
+        return self.draft.reboots < REBOOTS
+
+    def reboot_again(self) -> None:
+        """The reboot did not come: order it once more, a little later."""
+        self.clear_timers(RebootOverdue)
+        self.set_timer(RebootDue, self.rules.reboot_grace_s)
+
+    def note_no_reboot(self) -> None:
+        """It never came."""
+        self.draft.reason = f"the reboot was ordered {self.draft.reboots} times and did not come"
+
+    def look_for_boot(self) -> None:
+        """After a start: was it the boot that activates the firmware, or did that fail to come?"""
+        if self.now.boot_id != self.draft.reboot_boot_id:
+            self.raise_event(Booted(self.draft.work))
+        elif self.draft.reboots:
+            self.raise_event(RebootOverdue(self.draft.job))
+
+    def confirm(self) -> None:
+        """See which firmware runs, and how well."""
+        self.clear_timers()
+        self.draft.booted = True
+        self.order(ConfirmInstall(self.draft.job, self.new_work(), self.request, self.draft.target))
+
+    def roll_back(self) -> None:
+        """Put the old firmware in its place again."""
+        self.clear_timers()
+        self.order(RollBack(self.draft.job, self.new_work(), self.request, self.draft.target))
+
+    def return_to_old(self) -> None:
+        """Where the new firmware may be running, leave it once the end status is delivered."""
+        if not self.draft.booted or self.event.activation == "none":
+            return
+        kind = ResetType.HARD if self.event.activation == "reboot" else ResetType.SOFT
+        reset = ResetRequested(kind, reason=BootReason.FIRMWARE_UPDATE, busy=True)
+        self.order(Tell("platform", reset))
+
+    def note_no_way_back(self) -> None:
+        """Both reasons belong together."""
+        self.draft.reason = f"{self.draft.reason}; and rolling back failed: {self.event.reason}"

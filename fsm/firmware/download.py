@@ -1,0 +1,103 @@
+"""The download's part of a firmware update: schedule, attempts, pauses."""
+
+from everest_system.fsm.artifact import Part
+from everest_system.fsm.deadlines import At
+from everest_system.fsm.events import RetryTimeReached, Settled
+from everest_system.fsm.firmware.base import FirmwareBase
+from everest_system.fsm.firmware.events import DownloadTimedOut, RetrieveTimeReached
+from everest_system.fsm.orders import StartDownload
+from everest_system.fsm.retries import retry_delay
+
+GROWTH_THAT_COUNTS = 1 << 20  # bytes: a link that keeps breaking may go on for as long as it brings this much each time
+
+
+class Download(FirmwareBase):
+    """Guards and actions from ACCEPTED to DOWNLOADED."""
+
+    def wait_until_settled(self) -> None:
+        """A status right behind its reply can overtake the OCPP response."""
+        self.set_timer(Settled, self.rules.settle_s)
+
+    def retrieve_time_ahead(self) -> bool:
+        """The download is to begin later (L01.FR.13)."""
+        at = self.request.retrieve_timestamp
+        return at is not None and at > self.now.wall
+
+    def wait_for_retrieve_time(self) -> None:
+        """Wait for the wall clock to reach the retrieve time."""
+        assert self.request.retrieve_timestamp is not None
+        self.set_deadline(RetrieveTimeReached, At(wall=self.request.retrieve_timestamp))
+
+    def start_download(self) -> None:
+        """Begin an attempt, and with the first one the time that all of them have."""
+        self.clear_timers(RetryTimeReached)
+        if DownloadTimedOut.__name__ not in self.draft.timers:
+            self.set_timer(DownloadTimedOut, self.rules.download_timeout_s)
+        self.download_on()
+
+    def download_on(self) -> None:
+        """Fetch, on from the part that is there."""
+        self.order(StartDownload(self.draft.job, self.new_work(), self.request, self.draft.part))
+
+    def keep_part(self) -> None:
+        """Remember what is safe on disk."""
+        self.draft.part = self.event.part
+
+    def keep_artifact(self) -> None:
+        """The download is complete."""
+        self.clear_timers(DownloadTimedOut)
+        self.draft.artifact, self.draft.part = self.event.artifact, Part()
+
+    @property
+    def _attempts(self) -> int:
+        return self.request.retries if self.request.retries is not None else self.rules.default_retries
+
+    @property
+    def _retry_interval_s(self) -> float:
+        interval = self.request.retry_interval_s
+        return interval if interval is not None else self.rules.default_retry_interval_s
+
+    def attempts_left(self) -> bool:
+        """The attempt that failed was not the last (retries counts all of them)."""
+        return self.draft.attempts + 1 < self._attempts
+
+    def _grew(self) -> bool:
+        return self.draft.part.length >= self.draft.furthest + GROWTH_THAT_COUNTS
+
+    def may_continue(self) -> bool:
+        """The attempt brought the download well on, or was not the last."""
+        return self._grew() or self.attempts_left()
+
+    def count_interruption(self) -> None:
+        """Go on with the part after the interval; an attempt that brought the download well on is not used up."""
+        if not self._grew():
+            self.draft.attempts += 1
+        self.draft.furthest = max(self.draft.furthest, self.draft.part.length)
+        self.keep_reason()
+        self.set_timer(RetryTimeReached, self._retry_interval_s)
+
+    def count_attempt(self) -> None:
+        """Try again after the interval, or later if the server wishes so, within bounds."""
+        self.draft.attempts += 1
+        self.keep_reason()
+        self.set_timer(RetryTimeReached, retry_delay(self._retry_interval_s, self.event.retry_after_s))
+
+    def give_up_download(self) -> None:
+        """All the time for the download is used up."""
+        self.stop_work()
+        self.draft.reason = f"the download took longer than {self.rules.download_timeout_s:g} s"
+
+    def not_held(self) -> bool:
+        """The pause is a broken connection's, not yet the operator's."""
+        return not self.draft.held
+
+    def hold_download(self) -> None:
+        """Stop for as long as the operator wants, who also has the time for the download begin anew."""
+        self.stop_work()
+        self.clear_timers()
+        self.draft.held = True
+
+    def release_download(self) -> None:
+        """The operator lets it go on."""
+        self.clear_timers(RetryTimeReached)
+        self.draft.held = False

@@ -1,0 +1,69 @@
+"""What a firmware update remembers across crashes and reboots."""
+
+from enum import StrEnum
+
+from everest_system.fsm.artifact import Artifact, Part
+from everest_system.fsm.firmware.states import FirmwareState
+from everest_system.fsm.machine import Snapshot
+from everest_system.fsm.messages import FirmwareUpdateRequest
+
+
+class Permission(StrEnum):
+    """What came of `allow_firmware_installation`: too early to listen, listening, given."""
+
+    NONE = "none"
+    ARMED = "armed"
+    GIVEN = "given"
+
+
+class Fault(StrEnum):
+    """What the installer's check found before anything was installed."""
+
+    NONE = "none"
+    UNFIT = "unfit"
+    FAILED = "failed"
+
+
+class FirmwareSnapshot(Snapshot):
+    """The state of an update, and the facts that its next step needs.
+
+    Attributes:
+        request: the current or last request.
+        reply_to: where it wanted its reply; a second delivery of it is known by this.
+        run: the count of the EVerest that sent it.
+        last_word: the status published last for it; "" before the first.
+        attempts: download attempts used up.
+        part: what of the file is safe on disk.
+        furthest: the furthest byte ever kept for this update.
+        held: the operator, and not a broken connection, has paused the download.
+        artifact: the complete download.
+        target: where the installer will install to (a slot).
+        fault: what the installer's check found.
+        permission: what came of the permission to install.
+        ask_again: EVerest, or we, restarted since the trigger status: it has to be said again.
+        reboots: how many times the activating reboot was ordered.
+        reboot_boot_id: the boot that the activating reboot ends.
+        activation: what makes the new firmware active: `reboot`, `restart`, `none`.
+        booted: the new firmware may be running: rolling back takes another activation.
+        reason: why the update ended as it did, or why the last attempt failed.
+    """
+
+    state: FirmwareState = FirmwareState.IDLE
+    request: FirmwareUpdateRequest | None = None
+    reply_to: str | None = None
+    run: int = 0
+    last_word: str = ""
+    attempts: int = 0
+    part: Part = Part()
+    furthest: int = 0
+    held: bool = False
+    artifact: Artifact | None = None
+    target: str = ""
+    fault: Fault = Fault.NONE
+    permission: Permission = Permission.NONE
+    ask_again: bool = False
+    reboots: int = 0
+    reboot_boot_id: str = ""
+    activation: str = ""
+    booted: bool = False
+    reason: str = ""

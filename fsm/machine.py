@@ -1,0 +1,257 @@
+"""What every machine has in common: a table walked by `transitions`, a snapshot, and no effect on the outside.
+
+`handle(event, now)` looks first and acts second. It works on a copy of the snapshot and returns an `Outcome`: the new
+snapshot, the statuses to publish, the orders to carry out and the steps taken, all as data. Nothing has happened until
+the caller has stored it and calls `adopt`. An event of another job or of other work, one that the table ignores, and
+one that all guards decline change nothing; an impossible one raises `IllegalEventError`.
+
+`recover(now)` is the way back in after a start: each state names, in the `recovery` table, what to order again.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Generic, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+from transitions import Machine
+
+from everest_system.fsm.deadlines import Deadline, Now, after
+from everest_system.fsm.errors import IllegalEventError
+from everest_system.fsm.events import Event, JobEvent, Proceeding, WorkEvent
+from everest_system.fsm.orders import Order, StopWork
+from everest_system.fsm.table import Table
+
+
+class Snapshot(BaseModel):
+    """What a machine remembers, and the store keeps.
+
+    Attributes:
+        job: the number of the current or last job; it grows by one with each.
+        work: the number of the work that is waited for; it grows with each order of work, and when work is stopped.
+        timers: what is waited for, by the name of the event that it causes.
+    """
+
+    model_config = ConfigDict(frozen=False)
+
+    job: int = 0
+    work: int = 0
+    timers: dict[str, Deadline] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """A status to publish: the specification's word, and the request that it speaks of.
+
+    Attributes:
+        machine: the machine that says it.
+        job: its job.
+        request_id: the request's id.
+        run: the count of the EVerest that the request came from.
+        word: a FirmwareUpdateStatusEnum or LogStatusEnum word.
+        is_end: whether the request ends with it.
+        predecessor: the word published before it for the same request; "" if it is the first.
+    """
+
+    machine: str
+    job: int
+    request_id: int
+    run: int
+    word: str
+    is_end: bool
+    predecessor: str
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One transition taken, for the history."""
+
+    job: int
+    request_id: int | None
+    source: str
+    target: str
+    event: str
+    detail: str
+
+
+SnapshotT = TypeVar("SnapshotT", bound=Snapshot)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome(Generic[SnapshotT]):
+    """What an event leads to; `taken` says that some row of the table was."""
+
+    snapshot: SnapshotT
+    statuses: tuple[Status, ...]
+    orders: tuple[Order, ...]
+    steps: tuple[Step, ...]
+    taken: bool
+
+
+class TableMachine(Generic[SnapshotT]):
+    """The base of the machines; a subclass gives its guards and actions as methods that the table names.
+
+    Attributes:
+        name: the machine's name in the store, the history and on the command line.
+        table: its transitions.
+        recovery: for each state the name of the method that orders again what a crash may have cut short.
+        snapshot: what was last adopted.
+    """
+
+    name: str
+    table: Table
+    recovery: Mapping[StrEnum, str]
+
+    def __init__(self, snapshot: SnapshotT) -> None:
+        self.snapshot = snapshot
+        self.draft = snapshot
+        self.now: Now
+        self.event: Any = None
+        self._statuses: list[Status] = []
+        self._orders: list[Order] = []
+        self._steps: list[Step] = []
+        self._raised: list[Event] = []
+        Machine(
+            model=self,
+            states=list(self.table),
+            initial=self.state,
+            transitions=[
+                {
+                    "trigger": row.event.__name__,
+                    "source": source,
+                    "dest": row.to,
+                    "conditions": row.when,
+                    "before": row.do,
+                    "after": "_entered" if row.to else None,
+                }
+                for source, rows in self.table.items()
+                for row in rows.rows
+            ],
+            auto_transitions=False,
+        )
+
+    @property
+    def state(self) -> StrEnum:
+        """The state of the snapshot that is worked on."""
+        state: StrEnum = self.draft.state  # type: ignore[attr-defined]  # every snapshot names its own states
+        return state
+
+    @state.setter
+    def state(self, state: StrEnum) -> None:
+        self.draft.state = state  # type: ignore[attr-defined]
+
+    def handle(self, event: Event, now: Now) -> Outcome[SnapshotT]:
+        """What follows from `event` at `now`.
+
+        Raises:
+            IllegalEventError: the table calls the event impossible in this state.
+        """
+        self._begin(now)
+        of_another_job = isinstance(event, JobEvent) and event.job != self.draft.job
+        of_other_work = isinstance(event, WorkEvent) and event.work != self.draft.work
+        taken = not of_another_job and not of_other_work and self._take(event)
+        self._proceed()
+        return self._outcome(taken=taken)
+
+    def recover(self, now: Now) -> Outcome[SnapshotT]:
+        """What to order again after a start of the service."""
+        self._begin(now)
+        getattr(self, self.recovery[self.state])()
+        self._proceed()
+        return self._outcome(taken=True)
+
+    def adopt(self, outcome: Outcome[SnapshotT]) -> None:
+        """Take `outcome`, which is now stored, for what is."""
+        self.snapshot = self.draft = outcome.snapshot
+
+    # --- for the actions of the subclasses ---
+
+    def order(self, *orders: Order) -> None:
+        """Have `orders` carried out, in this order, behind the others."""
+        self._orders.extend(orders)
+
+    def raise_event(self, event: Event) -> None:
+        """Let `event` be the next one that this machine takes, within the same outcome."""
+        self._raised.append(event)
+
+    def say(self, status: Status) -> None:
+        """Publish `status`."""
+        self._statuses.append(status)
+
+    def set_timer(self, event: type[JobEvent], seconds: float) -> None:
+        """Cause `event` after `seconds`."""
+        self.set_deadline(event, after(self.now, seconds))
+
+    def set_deadline(self, event: type[JobEvent], deadline: Deadline) -> None:
+        """Cause `event` at `deadline`."""
+        self.draft.timers = {**self.draft.timers, event.__name__: deadline}
+
+    def clear_timers(self, *events: type[JobEvent]) -> None:
+        """Wait for `events` no longer; with none named, for nothing."""
+        names = {event.__name__ for event in events} or set(self.draft.timers)
+        self.draft.timers = {name: deadline for name, deadline in self.draft.timers.items() if name not in names}
+
+    def new_work(self) -> int:
+        """A number for a piece of work; what other work still reports is dropped from now on."""
+        self.draft.work += 1
+        return self.draft.work
+
+    def stop_work(self) -> None:
+        """End the work that runs."""
+        self.new_work()
+        self.order(StopWork(self.draft.job))
+
+    def go_on(self) -> None:
+        """Leave at once the state just entered: there is nothing to wait for in it."""
+        self.raise_event(Proceeding())
+
+    def request_id(self) -> int | None:
+        """The id of the current request, for the history."""
+        return None
+
+    def nothing(self) -> None:
+        """The way back in where there is nothing to do again."""
+
+    # --- the walk ---
+
+    def _begin(self, now: Now) -> None:
+        self.now, self.draft = now, self.snapshot.model_copy()
+        self._statuses, self._orders, self._steps, self._raised = [], [], [], []
+
+    def _take(self, event: Event) -> bool:
+        name, rows = type(event).__name__, self.table[self.state]
+        if isinstance(event, JobEvent):
+            self.clear_timers(type(event))
+        if type(event) in rows.ignored:
+            return False
+        if not any(row.event is type(event) for row in rows.rows):
+            raise IllegalEventError(self.name, self.state, name)
+        self.event = event
+        if not self.may_trigger(name):  # type: ignore[attr-defined]  # given by transitions
+            return False
+        self._source = self.state
+        self.trigger(name)  # type: ignore[attr-defined]
+        return True
+
+    def _proceed(self) -> None:
+        while self._raised:
+            self._take(self._raised.pop(0))
+
+    def _entered(self) -> None:
+        """Called by transitions after each row that enters a state."""
+        detail = str(getattr(self.event, "reason", ""))
+        self._steps.append(
+            Step(self.draft.job, self.request_id(), self._source, self.state, type(self.event).__name__, detail)
+        )
+        self.entered()
+        enter = self.table[self.state].enter
+        if enter:
+            getattr(self, enter)()
+
+    def entered(self) -> None:
+        """Called on entering any state, before its own action: the one place that publishes."""
+
+    def _outcome(self, *, taken: bool) -> Outcome[SnapshotT]:
+        outcome = Outcome(self.draft, tuple(self._statuses), tuple(self._orders), tuple(self._steps), taken)
+        self.draft = self.snapshot
+        return outcome

@@ -1,0 +1,1 @@
+"""The machine underneath: resets and boots."""

@@ -1,0 +1,28 @@
+"""What the station remembers of resets and boots."""
+
+from everest_system.fsm.machine import Snapshot
+from everest_system.fsm.messages import BootReason, ResetType
+from everest_system.fsm.platform.states import PlatformState
+
+
+class PlatformSnapshot(Snapshot):
+    """A reset on its way, and why the machine booted.
+
+    Attributes:
+        type: of the reset asked for last.
+        reason: what the boot after it will give as its reason.
+        tries: how many times it was ordered.
+        boot_id: the boot that the station last ran in; "" before its first start.
+        intended: the reason of a reboot that was ordered and has not come yet.
+        boot_reason: why this boot came about.
+        asked: EVerest has asked for it.
+    """
+
+    state: PlatformState = PlatformState.IDLE
+    type: ResetType = ResetType.NOT_SPECIFIED
+    reason: BootReason = BootReason.REMOTE_RESET
+    tries: int = 0
+    boot_id: str = ""
+    intended: BootReason | None = None
+    boot_reason: BootReason = BootReason.UNKNOWN
+    asked: bool = False

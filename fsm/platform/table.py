@@ -1,0 +1,65 @@
+"""The transition table of the machine underneath, and the way back into each of its states."""
+
+from everest_system.fsm.events import Event
+from everest_system.fsm.platform.events import (
+    BootReasonAsked,
+    EverestRestartDone,
+    FirmwareHeard,
+    FirmwareRebootOrdered,
+    FirmwareSettled,
+    MachineBooted,
+    ResetDue,
+    ResetFailed,
+    ResetOverdue,
+    ResetRequested,
+)
+from everest_system.fsm.platform.states import PlatformState
+from everest_system.fsm.table import Row, StateRows
+
+S = PlatformState
+
+EVENTS: tuple[type[Event], ...] = (
+    ResetRequested, BootReasonAsked, FirmwareRebootOrdered, FirmwareSettled, FirmwareHeard, MachineBooted,
+    ResetDue, ResetOverdue, ResetFailed, EverestRestartDone,
+)  # fmt: skip
+
+_ASKED = Row(BootReasonAsked, do="tell_boot_reason")
+_FIRMWARE = Row(FirmwareRebootOrdered, do="intend_firmware_boot")
+
+# fmt: off
+TABLE: dict[PlatformState, StateRows] = {
+    S.IDLE: StateRows(
+        Row(ResetRequested, S.RESET_PENDING, when="is_busy", do="accept"),
+        Row(ResetRequested, S.RESETTING,     do="accept"),
+        _ASKED, _FIRMWARE,
+        ignored=(FirmwareSettled, FirmwareHeard, MachineBooted),
+        impossible=(ResetDue, ResetOverdue, ResetFailed, EverestRestartDone),
+    ),
+    S.RESET_PENDING: StateRows(
+        Row(FirmwareSettled, do="wait_for_delivery"),
+        Row(FirmwareHeard,   S.RESETTING),
+        Row(ResetDue,        S.RESETTING),
+        _ASKED, _FIRMWARE,
+        ignored=(ResetRequested, MachineBooted),  # the reset goes on waiting for the end status
+        impossible=(ResetOverdue, ResetFailed, EverestRestartDone),
+    ),
+    S.RESETTING: StateRows(
+        Row(MachineBooted,      S.IDLE),
+        Row(EverestRestartDone, S.IDLE),
+        Row(ResetFailed,        S.IDLE,      do="give_up"),
+        Row(ResetOverdue,       S.RESETTING, when="may_try_again"),
+        Row(ResetOverdue,       S.IDLE,      do="give_up"),
+        _ASKED, _FIRMWARE,
+        ignored=(ResetRequested, FirmwareSettled, FirmwareHeard),  # one is on its way
+        impossible=(ResetDue,),
+        enter="reset",
+    ),
+}
+
+# What a start of the service orders again. Timers need no row: they are made anew from the snapshot.
+RECOVERY: dict[PlatformState, str] = {
+    S.IDLE:          "look_for_boot",
+    S.RESET_PENDING: "look_for_boot",
+    S.RESETTING:     "look_for_reset",
+}
+# fmt: on

@@ -1,0 +1,1 @@
+"""EVerest's presence."""

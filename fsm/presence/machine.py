@@ -1,0 +1,171 @@
+"""EVerest's presence: the guards and actions that its table names."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from everest_system.fsm.events import EverestRestarted
+from everest_system.fsm.machine import TableMachine
+from everest_system.fsm.orders import Tell
+from everest_system.fsm.presence.events import HeartbeatsMissing, HeartbeatsNeverCame, RegistrationTimedOut
+from everest_system.fsm.presence.snapshot import PresenceSnapshot
+from everest_system.fsm.presence.states import PresenceState
+from everest_system.fsm.presence.table import RECOVERY, TABLE
+
+HEARTBEAT_LIMIT = 1 << 64  # heartbeats wrap to 0 here
+SLOWEST = 0.5  # a heartbeat slower than this share of its own pace is another EVerest's
+SLACK = 3  # heartbeats that may be late without meaning anything
+
+
+@dataclass(frozen=True, slots=True)
+class PresenceRules:
+    """The configured part of presence; durations in seconds, from 0 on.
+
+    Attributes:
+        mode: what shows that EVerest is there: its heartbeats, any message, or nothing, because it always is.
+        timeout_s: heartbeats gone this long mean absent; none ever seen for this long: any message counts instead.
+        registration_timeout_s: the longest that results wait for the registration.
+    """
+
+    mode: Literal["heartbeat", "any_message", "none"] = "heartbeat"
+    timeout_s: float = 10
+    registration_timeout_s: float = 120
+
+
+class PresenceMachine(TableMachine[PresenceSnapshot]):
+    """The machine that every message of EVerest's drives."""
+
+    name = "presence"
+    table: Mapping[Any, Any] = TABLE
+    recovery: Mapping[Any, str] = RECOVERY
+
+    def __init__(self, snapshot: PresenceSnapshot, rules: PresenceRules) -> None:
+        self.rules = rules
+        super().__init__(snapshot)
+
+    def begin(self) -> None:
+        """Forget all but the count of runs."""
+        self.draft = PresenceSnapshot(
+            run=self.draft.run + 1,
+            words_count=self.rules.mode == "any_message",
+        )
+
+    # --- the broker ---
+
+    def takes_everest_for_granted(self) -> bool:
+        """Configured so: there is nothing to wait for."""
+        return self.rules.mode == "none"
+
+    def await_heartbeats(self) -> None:
+        """Give the first heartbeat its time."""
+        if self.draft.number is None:
+            self.set_timer(HeartbeatsNeverCame, self.rules.timeout_s)
+
+    # --- heartbeats ---
+
+    def is_new_run(self) -> bool:
+        """The number is below the last, or below what the time passed allows: another EVerest counts."""
+        last = self.draft.number
+        if last is None:
+            return False
+        growth = self.event.number - last
+        if growth < -HEARTBEAT_LIMIT // 2:
+            growth += HEARTBEAT_LIMIT  # it wrapped
+        elapsed = self.now.monotonic - self.draft.heard_at
+        return bool(growth < 0 or growth + SLACK < SLOWEST * elapsed / self.draft.period_s)
+
+    def is_registered(self) -> bool:
+        """EVerest has been up for so long that its CSMS knows of it, or a word from there came in this run."""
+        up_s = self.event.number * self.draft.period_s
+        return bool(self.draft.from_csms or up_s > self.rules.registration_timeout_s)
+
+    def hear_heartbeat(self) -> None:
+        """Note the number, and the pace."""
+        last = self.draft.number
+        if last is None:
+            self._await_registration(self.event.number * self.draft.period_s)
+        elif self.event.number > last:
+            self.draft.period_s = (self.now.monotonic - self.draft.heard_at) / (self.event.number - last) or 1.0
+        self._note_heartbeat()
+
+    def meet_new_run(self) -> None:
+        """Another EVerest: what the last one did not hear is to be said again."""
+        self._new_run()
+        self._note_heartbeat()
+
+    def _note_heartbeat(self) -> None:
+        self.draft.number, self.draft.heard_at = self.event.number, self.now.monotonic
+        self.draft.words_count = self.rules.mode == "any_message"
+        self.clear_timers(HeartbeatsNeverCame)
+        if self.rules.mode == "heartbeat":
+            self.set_timer(HeartbeatsMissing, self.rules.timeout_s)
+
+    # --- words ---
+
+    def words_count(self) -> bool:
+        """Any message shows that EVerest is there."""
+        return self.draft.words_count
+
+    def has_spoken(self) -> bool:
+        """A message came while heartbeats were waited for in vain."""
+        return self.draft.has_spoken
+
+    def is_another_start(self) -> bool:
+        """Without heartbeats, only what EVerest says once in its life tells of another one."""
+        return bool(self.draft.words_count and self.draft.has_spoken and self.event.is_start)
+
+    def is_from_csms(self) -> bool:
+        """Only an accepted CSMS can have caused it."""
+        return bool(self.event.is_from_csms)
+
+    def count_words(self) -> None:
+        """There are no heartbeats: any message counts from now on."""
+        self.draft.words_count = True
+
+    def meet(self) -> None:
+        """EVerest is there, however we know."""
+        self._await_registration(0)
+        self.draft.words_count = True
+
+    def meet_by_word(self) -> None:
+        """EVerest is there, because it spoke; by what it says once, it is another one than before."""
+        if self.draft.has_spoken and self.event.is_start:
+            self._new_run()
+        else:
+            self._await_registration(0)
+        self.remember_word()
+
+    def remember_word(self) -> None:
+        """Note that it came, and what it shows."""
+        self.draft.has_spoken = True
+        self.draft.from_csms = self.draft.from_csms or self.event.is_from_csms
+
+    def register(self) -> None:
+        """The CSMS has accepted EVerest."""
+        self.remember_word()
+        self.clear_timers(RegistrationTimedOut)
+
+    # --- runs ---
+
+    def _new_run(self) -> None:
+        self.draft.run += 1
+        self.draft.period_s = 1.0
+        self.draft.has_spoken = self.draft.from_csms = self.draft.waited = False
+        self.clear_timers(RegistrationTimedOut)
+        self._await_registration(0)
+        self.order(Tell("firmware", EverestRestarted()))
+
+    def _await_registration(self, up_s: float) -> None:
+        if not self.draft.waited and RegistrationTimedOut.__name__ not in self.draft.timers:
+            self.set_timer(RegistrationTimedOut, max(self.rules.registration_timeout_s - up_s, 0.0))
+
+    def stop_waiting(self) -> None:
+        """Results have waited for the registration for as long as they may."""
+        self.draft.waited = True
+
+
+def is_listening(presence: PresenceSnapshot, run: int) -> bool:
+    """Whether a status of a request that came from EVerest's `run` may go out."""
+    if presence.state is PresenceState.ABSENT:
+        return False
+    return presence.state is PresenceState.REGISTERED or run == presence.run or presence.waited
