@@ -16,7 +16,6 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Final
 
-from everest_system.fsm.timestamps import parse_rfc3339
 from pydantic import (
     BaseModel,
     BeforeValidator,
@@ -27,6 +26,8 @@ from pydantic import (
     StringConstraints,
     ValidationInfo,
 )
+
+from everest_system.fsm.timestamps import parse_rfc3339
 
 NO_REQUEST_ID: Final = -1
 """The request id of statuses of a request that had none (OCPP 1.6)."""

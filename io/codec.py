@@ -26,6 +26,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final, NoReturn, TypeAlias
 
+from pydantic import BaseModel, ValidationError
+
 from everest_system.fsm.errors import RequestError
 from everest_system.fsm.messages import (
     BootReason,
@@ -45,7 +47,6 @@ from everest_system.fsm.messages import (
     UploadLogsStatus,
 )
 from everest_system.io.topics import Topics
-from pydantic import BaseModel, ValidationError
 
 Payload: TypeAlias = FirmwareUpdateRequest | UploadLogsRequest | ResetType | ResetRequest | SystemTime | HeartBeatId
 Reply: TypeAlias = UpdateFirmwareResponse | UploadLogsResponse | BootReason | bool
@@ -257,7 +258,7 @@ _TOO_DEEP: Final = f"more than {_MOST_LEVELS} levels"
 def _inspect(message: Any) -> None:
     """Refuse what could be parsed, but not be stored and read again."""
     level = [message]
-    for _ in range(_MOST_LEVELS + 1):
+    for _ in range(_MOST_LEVELS):
         below: list[Any] = []
         for value in level:
             if isinstance(value, dict):
@@ -332,7 +333,8 @@ def _first_fault(error: ValidationError) -> str:
     key = ".".join(map(str, fault["loc"])) or "payload"
     if fault["type"] == "missing":
         return f"{key}: missing"
-    return f"{key}: {fault['msg'].removeprefix('Value error, ')} (got {_shown(fault['input'])})"
+    words = "should be an object" if fault["type"] == "model_type" else fault["msg"].removeprefix("Value error, ")
+    return f"{key}: {words} (got {_shown(fault['input'])})"
 
 
 def _shown(value: Any) -> str:
