@@ -1,1 +1,1 @@
-
+"""Time: the reactor with its timers, the clocks, the pace of new tries."""

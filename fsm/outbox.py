@@ -1,0 +1,146 @@
+"""The outbox: statuses on their way to EVerest, in order, until it has provably heard them.
+
+A row is sent when EVerest listens, one at a time. It is done when the broker has acknowledged it and a later heartbeat
+of the same EVerest was seen: EVerest listens with QoS 0, so the broker's word alone proves nothing. What is not done
+when another EVerest comes is sent to that one: for each request the latest status, which an end status always is.
+
+Statuses of requests from before EVerest's start wait for its registration, though not for ever. One that went out
+before it (`early`) may have been dropped by EVerest, whose filter would drop a repetition too: when the registration
+comes after all, it goes out again behind its predecessor, and that pair passes.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+from everest_system.fsm.machine import Status
+from everest_system.fsm.messages import FirmwareUpdateStatus, FirmwareUpdateStatusEnum, LogStatus, LogStatusEnum
+from everest_system.fsm.presence.machine import is_listening
+from everest_system.fsm.presence.snapshot import PresenceSnapshot
+from everest_system.fsm.presence.states import PresenceState
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxRow:
+    """One status on its way to EVerest.
+
+    Attributes:
+        seq: its place in the order of sending; greater than every one used before.
+        module_id: the module whose topic it goes to.
+        status: what it says.
+        early: it went out before EVerest was registered.
+    """
+
+    seq: int
+    module_id: str
+    status: Status
+    early: bool = False
+
+    @property
+    def job(self) -> tuple[str, int]:
+        """What it speaks of: a job of a machine."""
+        return self.status.machine, self.status.job
+
+
+def message(status: Status) -> FirmwareUpdateStatus | LogStatus:
+    """The message that says `status` on the wire."""
+    if status.machine == "firmware":
+        return FirmwareUpdateStatus(
+            firmware_update_status=FirmwareUpdateStatusEnum(status.word), request_id=status.request_id
+        )
+    return LogStatus(log_status=LogStatusEnum(status.word), request_id=status.request_id)
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxChange:
+    """What the store has to follow: rows that are new, gone, and marked as early."""
+
+    added: tuple[OutboxRow, ...] = ()
+    removed: tuple[int, ...] = ()
+    marked: tuple[int, ...] = ()
+
+
+@dataclass(slots=True)
+class Outbox:
+    """One module's rows.
+
+    Attributes:
+        rows: by their place in the order of sending.
+        in_flight: the row that the broker has not acknowledged yet.
+    """
+
+    rows: dict[int, OutboxRow] = field(default_factory=dict)
+    in_flight: int | None = None
+    _acknowledged: set[int] = field(default_factory=set)
+
+    def add(self, rows: Iterable[OutboxRow]) -> None:
+        """Put `rows`, in ascending order, behind the others."""
+        self.rows.update((row.seq, row) for row in rows)
+
+    def next_row(self, presence: PresenceSnapshot) -> OutboxRow | None:
+        """The row to send now; none while one is in flight, EVerest does not listen, or all is sent."""
+        if self.in_flight is not None:
+            return None
+        registered = presence.state is PresenceState.REGISTERED
+        for row in self.rows.values():
+            if row.seq in self._acknowledged or (row.early and not registered):
+                continue
+            return row if is_listening(presence, row.status.run) else None
+        return None
+
+    def sending(self, row: OutboxRow, presence: PresenceSnapshot) -> OutboxChange:
+        """`row` goes out as soon as the change is stored."""
+        self.in_flight = row.seq
+        if presence.state is PresenceState.REGISTERED or row.status.run == presence.run:
+            return OutboxChange()
+        self.rows[row.seq] = replace(row, early=True)
+        return OutboxChange(marked=(row.seq,))
+
+    def acknowledged(self) -> None:
+        """The broker has the row in flight."""
+        if self.in_flight is not None:
+            self._acknowledged.add(self.in_flight)
+            self.in_flight = None
+
+    def disconnected(self) -> None:
+        """What the broker has not acknowledged by now it never will."""
+        self.in_flight = None
+
+    def heard(self) -> tuple[OutboxRow, ...]:
+        """A heartbeat came: what the broker had before it, EVerest has heard; the rows to remove."""
+        done = tuple(self.rows[seq] for seq in sorted(self._acknowledged) if not self.rows[seq].early)
+        self.remove(row.seq for row in done)
+        return done
+
+    def remove(self, seqs: Iterable[int]) -> None:
+        """Forget rows."""
+        for seq in list(seqs):
+            self.rows.pop(seq, None)
+            self._acknowledged.discard(seq)
+            if self.in_flight == seq:
+                self.in_flight = None
+
+    def begin_run(self) -> OutboxChange:
+        """Another EVerest listens: of each request only the latest status is left to say, and it is not yet heard."""
+        latest = {row.job: row.seq for row in self.rows.values()}
+        outdated = tuple(seq for seq in self.rows if seq not in latest.values())
+        self.remove(outdated)
+        self._acknowledged.clear()
+        self.in_flight = None
+        self.rows = {seq: replace(row, early=False) for seq, row in self.rows.items()}
+        return OutboxChange(removed=outdated)
+
+    def repeat_early(self, next_seq: int) -> OutboxChange:
+        """EVerest is registered after all: say again, behind its predecessor, what went out before that."""
+        early = [row for row in self.rows.values() if row.early]
+        latest = {row.job: row.seq for row in self.rows.values()}
+        added: list[OutboxRow] = []
+        for row in early:
+            if latest[row.job] != row.seq:
+                continue
+            pair = [replace(row.status, word=row.status.predecessor, is_end=False)] if row.status.predecessor else []
+            for status in [*pair, row.status]:
+                added.append(OutboxRow(next_seq + len(added), row.module_id, status))
+        removed = tuple(row.seq for row in early)
+        self.remove(removed)
+        self.add(added)
+        return OutboxChange(added=tuple(added), removed=removed)
