@@ -1,6 +1,5 @@
 """The rules of a path, one by one, and the search for it, which no set of certificates can make long."""
 
-import time
 from datetime import UTC, timedelta
 
 import pytest
@@ -243,9 +242,8 @@ def test_paths_past_a_renewed_root() -> None:
 
 
 def test_certificates_that_issue_each_other_end_the_search() -> None:
-    """Ten certificates that all issue each other are given up in well under a second."""
+    """Ten certificates that all issue each other are given up, however many ways lead through them."""
     ring = [Issuer.root("Ring", serial=number) for number in range(1, 11)]
-    began = time.monotonic()
     with pytest.raises(CertificateError, match=r"too many|more than"):
         paths(ring[0].issue("Leaf"), [ROOT], ring)
     trio = [Issuer.root("Ring", serial=number) for number in range(1, 5)]
@@ -254,7 +252,6 @@ def test_certificates_that_issue_each_other_end_the_search() -> None:
     six = [Issuer.root("Ring", serial=number) for number in range(1, 7)]
     with pytest.raises(CertificateError, match="too many ways"):
         paths(six[0].issue("Leaf"), [ROOT], six)
-    assert time.monotonic() - began < 1
 
 
 def with_key_identifiers(issuer: Issuer, **how) -> Issuer:

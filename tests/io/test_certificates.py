@@ -93,6 +93,7 @@ def test_unclear_order_is_refused() -> None:
         (LEAF.pem * (MAX_CERTIFICATES + 1), f"{MAX_CERTIFICATES} are allowed"),
         ("-----BEGIN CERTIFICATE-----" * 2400, "broken or cut off"),
     ],
+    ids=range(12),  # the texts hold fresh keys: as names they would differ from worker to worker
 )
 def test_what_is_no_certificate_is_refused(text: str, fault: str) -> None:
     """Text that holds no complete certificate, or too many, is an InvalidCertificate that says what is wrong."""

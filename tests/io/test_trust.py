@@ -209,7 +209,9 @@ def _crl_der(pem: str) -> bytes:
 @pytest.mark.parametrize("chain", ["anchors", "everest"])
 @pytest.mark.parametrize("which", ["anchors", "crls"])
 @pytest.mark.parametrize(
-    "content", [b"", b"hello", b"\xff" * 100, ROOT.pem[:100].encode(), ROOT.pem.encode() + b"-----BEGIN X509 CRL-----"]
+    "content",
+    [b"", b"hello", b"\xff" * 100, ROOT.pem[:100].encode(), ROOT.pem.encode() + b"-----BEGIN X509 CRL-----"],
+    ids=["empty", "text", "binary", "cut off", "second one cut off"],
 )
 def test_broken_file(tmp_path: Path, chain: str, which: str, content: bytes) -> None:
     """A broken file of ours refuses everything, by name, and is found at the start as well."""

@@ -34,7 +34,7 @@ _CURVES = {"p192": ec.SECP192R1, "p224": ec.SECP224R1, "p256": ec.SECP256R1, "p3
 
 @cache
 def private_key(kind: str = "p256", owner: str = "") -> Any:
-    """Make the key of this kind (`rsa2048`, `p256`, `ed25519`, `x25519`, `dsa`) for this owner; the same one each time."""
+    """Make the key of this kind (`rsa2048`, `p256`, `ed25519`, `x25519`, `dsa`) for this owner, once."""
     if kind.startswith("rsa"):
         return rsa.generate_private_key(65537, int(kind.removeprefix("rsa")))
     if kind == "ed25519":
