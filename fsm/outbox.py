@@ -52,11 +52,12 @@ def message(status: Status) -> FirmwareUpdateStatus | LogStatus:
 
 @dataclass(frozen=True, slots=True)
 class OutboxChange:
-    """What the store has to follow: rows that are new, gone, and marked as early."""
+    """What the store has to follow: rows that are new, gone, marked as early, and no longer so."""
 
     added: tuple[OutboxRow, ...] = ()
     removed: tuple[int, ...] = ()
     marked: tuple[int, ...] = ()
+    unmarked: tuple[int, ...] = ()
 
 
 @dataclass(slots=True)
@@ -126,8 +127,9 @@ class Outbox:
         self.remove(outdated)
         self._acknowledged.clear()
         self.in_flight = None
+        early = tuple(row.seq for row in self.rows.values() if row.early)
         self.rows = {seq: replace(row, early=False) for seq, row in self.rows.items()}
-        return OutboxChange(removed=outdated)
+        return OutboxChange(removed=outdated, unmarked=early)
 
     def repeat_early(self, next_seq: int) -> OutboxChange:
         """EVerest is registered after all: say again, behind its predecessor, what went out before that."""

@@ -22,15 +22,16 @@ _VERSION_1 = (
     ) WITHOUT ROWID""",
     # AUTOINCREMENT: SQLite keeps the highest number ever used, also of rows that are gone
     """CREATE TABLE outbox (
-        seq        INTEGER PRIMARY KEY AUTOINCREMENT,
-        module_id  TEXT NOT NULL,
-        machine    TEXT NOT NULL,
-        job        INTEGER NOT NULL,
-        request_id INTEGER NOT NULL,
-        status     TEXT NOT NULL,
-        is_end     INTEGER NOT NULL,
-        run        INTEGER NOT NULL,
-        body       TEXT NOT NULL
+        seq         INTEGER PRIMARY KEY AUTOINCREMENT,
+        module_id   TEXT NOT NULL,
+        machine     TEXT NOT NULL,
+        job         INTEGER NOT NULL,
+        request_id  INTEGER NOT NULL,
+        run         INTEGER NOT NULL,
+        word        TEXT NOT NULL,
+        is_end      INTEGER NOT NULL,
+        predecessor TEXT NOT NULL,
+        early       INTEGER NOT NULL
     )""",
     """CREATE TABLE history (
         seq        INTEGER PRIMARY KEY,

@@ -19,11 +19,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
+from everest_system.fsm.machine import Status
+from everest_system.fsm.outbox import OutboxRow
 from everest_system.io import schema
 from everest_system.io.database import StoreError, connect, explained, transaction
 from everest_system.io.folder_lock import FolderLock
 
-__all__ = ["HISTORY_LENGTH", "Change", "OutboxRow", "Saved", "Store", "StoreError", "StoreReader", "Transition"]
+__all__ = ["HISTORY_LENGTH", "Change", "Saved", "Store", "StoreError", "StoreReader", "Transition"]
 
 HISTORY_LENGTH = 10_000
 """Transitions kept, of all modules and machines together; the oldest go first."""
@@ -58,29 +60,6 @@ class Transition:
 
 
 @dataclass(frozen=True)
-class OutboxRow:
-    """One status on its way to EVerest.
-
-    Attributes:
-        seq: its place in the order of sending, given by the station; greater than every one used before.
-        status: the word on the wire.
-        is_end: whether it ends its request.
-        run: the EVerest run that its request belongs to, as the station counts them.
-        body: the message, JSON text, as it is published.
-    """
-
-    seq: int
-    module_id: str
-    machine: str
-    job: int
-    request_id: int
-    status: str
-    is_end: bool
-    run: int
-    body: str
-
-
-@dataclass(frozen=True)
 class Change:
     """All that one event changes in the station's memory.
 
@@ -88,18 +67,23 @@ class Change:
         snapshots: the new JSON text by module id and machine; those left out stay as they are.
         rows_added: statuses written, in ascending order of `seq`.
         rows_removed: the `seq` of statuses that are done or superseded; one that is not there is no fault.
+        rows_marked: the `seq` of statuses that went out before EVerest was registered, ...
+        rows_unmarked: ... and of those of which that no longer matters.
         transitions: what history is to say about it, oldest first.
     """
 
     snapshots: Mapping[tuple[str, str], str] = field(default_factory=dict)
     rows_added: Sequence[OutboxRow] = ()
     rows_removed: Sequence[int] = ()
+    rows_marked: Sequence[int] = ()
+    rows_unmarked: Sequence[int] = ()
     transitions: Sequence[Transition] = ()
 
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to write."""
-        return not (self.snapshots or self.rows_added or self.rows_removed or self.transitions)
+        rows = self.rows_added or self.rows_removed or self.rows_marked or self.rows_unmarked
+        return not (self.snapshots or rows or self.transitions)
 
 
 @dataclass(frozen=True)
@@ -153,9 +137,14 @@ class StoreReader:
                 for module_id, machine, text in self._db.execute("SELECT module_id, machine, json FROM snapshots")
             }
             rows = tuple(
-                OutboxRow(seq, module_id, machine, job, request_id, status, bool(is_end), run, body)
-                for seq, module_id, machine, job, request_id, status, is_end, run, body in self._db.execute(
-                    "SELECT seq, module_id, machine, job, request_id, status, is_end, run, body"
+                OutboxRow(
+                    seq,
+                    module_id,
+                    Status(machine, job, request_id, run, word, bool(is_end), predecessor),
+                    early=bool(early),
+                )
+                for seq, module_id, machine, job, request_id, run, word, is_end, predecessor, early in self._db.execute(
+                    "SELECT seq, module_id, machine, job, request_id, run, word, is_end, predecessor, early"
                     " FROM outbox ORDER BY seq"
                 )
             )
@@ -241,8 +230,11 @@ class Store(StoreReader):
                 [(module_id, machine, text) for (module_id, machine), text in change.snapshots.items()],
             )
             self._db.executemany(
-                "INSERT INTO outbox VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", [astuple(row) for row in change.rows_added]
+                "INSERT INTO outbox VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                [(row.seq, row.module_id, *astuple(row.status), row.early) for row in change.rows_added],
             )
+            for early, seqs in ((True, change.rows_marked), (False, change.rows_unmarked)):
+                self._db.executemany("UPDATE outbox SET early = ? WHERE seq = ?", [(early, seq) for seq in seqs])
             self._db.executemany("DELETE FROM outbox WHERE seq = ?", [(seq,) for seq in change.rows_removed])
             if transitions:
                 self._db.executemany("INSERT INTO history VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?)", transitions)

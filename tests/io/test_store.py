@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from everest_system.fsm.machine import Status
+from everest_system.fsm.outbox import OutboxRow
 from everest_system.io import database, schema, store
-from everest_system.io.store import Change, OutboxRow, Saved, Store, StoreError, StoreReader, Transition
+from everest_system.io.store import Change, Saved, Store, StoreError, StoreReader, Transition
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
 
@@ -22,14 +24,16 @@ COMMIT_LOOP = """
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from everest_system.io.store import Change, OutboxRow, Store, Transition
+from everest_system.fsm.machine import Status
+from everest_system.fsm.outbox import OutboxRow
+from everest_system.io.store import Change, Store, Transition
 store = Store.open(Path(sys.argv[1]))
 number = store.load().last_seq
 while True:
     number += 1
     store.commit(Change(
         snapshots={("m", "firmware"): str(number), ("m", "logs"): str(number)},
-        rows_added=[OutboxRow(number, "m", "firmware", 1, 7, "Downloading", False, 1, "{}")],
+        rows_added=[OutboxRow(number, "m", Status("firmware", 1, 7, 1, "Downloading", False, ""))],
         rows_removed=[number - 1],
         transitions=[Transition(datetime.now(UTC), "m", "firmware", 1, 7, "A", "B", "E", str(number))],
     ))
@@ -37,8 +41,8 @@ while True:
 """
 
 
-def row(seq: int, status: str = "Downloading", *, is_end: bool = False) -> OutboxRow:
-    return OutboxRow(seq, "system_api", "firmware", 3, 42, status, is_end, 2, f'{{"n":{seq}}}')
+def row(seq: int, word: str = "Downloading", *, is_end: bool = False, early: bool = False) -> OutboxRow:
+    return OutboxRow(seq, "system_api", Status("firmware", 3, 42, 2, word, is_end, "Downloaded"), early)
 
 
 def step(number: int, module_id: str = "system_api") -> Transition:
@@ -403,3 +407,10 @@ def test_a_lock_that_the_file_system_refuses_is_no_rival(folder, monkeypatch):
         Store.open(folder)
     monkeypatch.undo()
     Store.open(folder).close()
+
+
+def test_rows_keep_the_mark_of_having_gone_out_early(opened: Store) -> None:
+    """Whether a status went out before EVerest was registered outlives us."""
+    opened.commit(Change(rows_added=[row(1), row(2, early=True), row(3)]))
+    opened.commit(Change(rows_marked=[3], rows_unmarked=[2]))
+    assert opened.load().rows == (row(1), row(2), row(3, early=True))
