@@ -84,7 +84,7 @@ def test_what_was_committed_is_there_after_reopening(folder):
             (row(2, "Installed", is_end=True), row(10)),
             10,
         )
-        assert second.load().rows[0].is_end is True
+        assert second.load().rows[0].status.is_end is True
         assert second.history(10) == [step(1), step(2)]
 
 
