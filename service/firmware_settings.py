@@ -1,0 +1,145 @@
+"""The settings of firmware updates: `[firmware]` and the tables of its installers."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from everest_system.setting_types import (
+    DAY_S,
+    MEGABYTE,
+    REMOTE_SCHEMES,
+    Activation,
+    Arguments,
+    Attempts,
+    Megabytes,
+    OptionalPath,
+    Paths,
+    RetryInterval,
+    Schemes,
+    Seconds,
+    Section,
+    SignatureSchemes,
+    contradiction,
+)
+
+
+class Slots(Section):
+    """The installer `slots`: two folders and a symbolic link."""
+
+    root: OptionalPath = Field(
+        default=None, description="Folder that holds the slots; none: `slots` in the state folder."
+    )
+    activation: Activation = Field(
+        default="reboot",
+        description=(
+            "What makes new firmware active: a reboot, a restart of EVerest, or nothing more than the installation."
+        ),
+    )
+
+
+class InstallCommand(Section):
+    """The installer `command`: a program of the integrator's."""
+
+    install: Arguments = Field(
+        default=(),
+        description=(
+            "The program and its arguments; `{artifact}`, `{location}` and `{request_id}` are filled in. Without "
+            "`{artifact}` its path comes last."
+        ),
+    )
+    timeout_s: Seconds = Field(
+        default=3600.0, description="Seconds after which the program is ended and the installation has failed."
+    )
+    activation: Activation = Field(
+        default="reboot", description="What makes new firmware active, as in `firmware.slots.activation`."
+    )
+    repeatable: bool = Field(
+        default=False,
+        description="After a crash in its middle the program may be run once more; else the installation has failed.",
+    )
+
+
+class Rauc(Section):
+    """The installer `rauc`."""
+
+    bus: Literal["system", "session"] = Field(default="system", description="The D-Bus that RAUC is on.")
+
+
+class Firmware(Section):
+    """Firmware updates."""
+
+    installer: Literal["slots", "command", "rauc"] = Field(
+        default="slots", description="What installs: two slots of our own, a program of the integrator's, or RAUC."
+    )
+    chain: Literal["anchors", "everest"] = Field(
+        default="anchors",
+        description=(
+            "Who vouches for a signing certificate: `trust_anchors` (with none of them every certificate is "
+            "invalid), or EVerest's own check."
+        ),
+    )
+    trust_anchors: Paths = Field(
+        default=(), description="PEM files, or folders of them: the manufacturer's root certificates."
+    )
+    crls: Paths = Field(default=(), description="PEM files, or folders of them: lists of revoked certificates.")
+    unsigned: Literal["auto", "reject", "accept"] = Field(
+        default="auto",
+        description=(
+            "Requests with neither certificate nor signature. `auto`: accepted where the installer verifies "
+            "signatures by itself (`rauc`), else rejected."
+        ),
+    )
+    signature_schemes: SignatureSchemes = Field(
+        default=("rsa-pss", "rsa-pkcs1v15", "ecdsa"), description="The signatures that are taken."
+    )
+    schemes: Schemes = Field(
+        default=REMOTE_SCHEMES,
+        description="The kinds of URL that firmware is fetched from. `file` reads files of this machine.",
+    )
+    default_retries: Attempts = Field(default=3, description="Attempts in all, where a request does not say.")
+    default_retry_interval_s: RetryInterval = Field(
+        default=60.0, description="Seconds between two attempts, where a request does not say."
+    )
+    attempt_reporting: Literal["each", "last"] = Field(
+        default="each",
+        description="`each`: DownloadFailed after every failed attempt; `last`: only after the last one.",
+    )
+    permission: Literal["required", "not_required"] = Field(
+        default="required", description="Whether an installation waits for EVerest's `allow_firmware_installation`."
+    )
+    permission_timeout_s: Seconds = Field(
+        default=0.0,
+        description="Seconds to wait for the permission before the installation has failed; 0: as long as it takes.",
+    )
+    max_size_mb: Megabytes = Field(
+        default=4096.0, description="The largest firmware file taken, in megabytes (1,000,000 bytes)."
+    )
+    download_timeout_s: Seconds = Field(
+        default=float(DAY_S), description="Seconds for all attempts of a download together."
+    )
+    rate_limit_kbps: Annotated[int, Field(ge=0, le=100_000_000)] = Field(
+        default=0,
+        description="The fastest that firmware is downloaded, in kilobits (1,000 bits) a second; 0: no limit.",
+    )
+    reboot_grace_s: Seconds = Field(
+        default=5.0, description="Seconds between the delivered InstallRebooting and the reboot."
+    )
+    slots: Slots = Slots()
+    command: InstallCommand = InstallCommand()
+    rauc: Rauc = Rauc()
+
+    @property
+    def max_size_bytes(self) -> int:
+        """The largest firmware file taken, in bytes."""
+        return int(self.max_size_mb * MEGABYTE)
+
+    @property
+    def rate_limit_bytes_per_s(self) -> int:
+        """The fastest that firmware is downloaded, in bytes a second; 0: no limit."""
+        return self.rate_limit_kbps * 1000 // 8
+
+    @model_validator(mode="after")
+    def _agrees(self) -> Self:
+        if self.installer == "command" and not self.command.install:
+            raise contradiction("command.install", 'must be set, since firmware.installer is "command"')
+        return self

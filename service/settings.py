@@ -1,0 +1,202 @@
+"""The settings: every key of the configuration, with its kind, its default and its meaning.
+
+What a key takes is decided in these models and nowhere else; where its value comes from is the business of
+`settings_sources`. Settings never change while the service runs. Sizes and rates are written as people write them and
+read as bytes:
+
+    >>> Settings().firmware.max_size_bytes
+    4096000000
+"""
+
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from everest_system.firmware_settings import Firmware
+from everest_system.setting_types import (
+    Arguments,
+    ModuleIds,
+    Name,
+    OptionalPath,
+    Port,
+    RequiredPath,
+    Seconds,
+    Section,
+    Text,
+    TopicPrefix,
+    contradiction,
+    needs_partner,
+)
+from everest_system.transfer_settings import Logs, Transfers
+
+
+class Tls(Section):
+    """TLS to the broker, which this table switches on, empty or not; without it plain TCP is spoken."""
+
+    ca_file: OptionalPath = Field(
+        default=None, description="PEM file of the CAs that vouch for the broker; none: the system's."
+    )
+    cert_file: OptionalPath = Field(default=None, description="PEM file of our client certificate; needs `key_file`.")
+    key_file: OptionalPath = Field(
+        default=None, description="PEM file of the client certificate's key, without a passphrase."
+    )
+
+    @model_validator(mode="after")
+    def _agrees(self) -> Self:
+        needs_partner(self, "cert_file", "key_file")
+        return self
+
+
+class Mqtt(Section):
+    """The broker that EVerest speaks through."""
+
+    host: Name = Field(
+        default="localhost",
+        description="The broker's name or address. EVerest's `MQTT_SERVER_ADDRESS` is its default where set.",
+    )
+    port: Port = Field(
+        default=1883, description="The broker's TCP port. EVerest's `MQTT_SERVER_PORT` is its default where set."
+    )
+    protocol: Literal["3.1.1", "5"] = Field(default="3.1.1", description="The version of MQTT to speak.")
+    external_prefix: TopicPrefix = Field(
+        default="", description="EVerest's `mqtt_external_prefix`: put before every topic as it stands, no slash added."
+    )
+    username: Text = Field(default="", description="The user to log in as at the broker; none: no login.")
+    password_file: OptionalPath = Field(
+        default=None,
+        description=(
+            "File whose content is the password, one newline at its end not counted. The password itself is never "
+            "a setting."
+        ),
+    )
+    tls: Tls | None = None
+
+    @model_validator(mode="after")
+    def _agrees(self) -> Self:
+        if self.password_file is not None and not self.username and self.protocol == "3.1.1":
+            raise contradiction(
+                "username", "must be set, since password_file is: MQTT 3.1.1 has no password without a user"
+            )
+        return self
+
+
+class Station(Section):
+    """The station's side: which EVerest modules are served, and how patiently."""
+
+    module_ids: ModuleIds = Field(
+        default=("system_api",), description="The EVerest modules to serve, by their module ids."
+    )
+    state_dir: RequiredPath = Field(
+        default=Path("/var/lib/everest-system"), description="Folder for all that must survive a restart."
+    )
+    ocpp_version: Literal["1.6", "2.0.1", "2.1"] = Field(
+        default="2.0.1",
+        description=(
+            "The OCPP version spoken to the CSMS. `1.6` keeps log statuses to the words that EVerest's OCPP 1.6 "
+            "module survives."
+        ),
+    )
+    presence: Literal["heartbeat", "any_message", "none"] = Field(
+        default="heartbeat",
+        description=(
+            "What shows that EVerest listens: its heartbeats, any message of its, or `none`: it is taken to be "
+            "always there."
+        ),
+    )
+    presence_timeout_s: Seconds = Field(
+        default=10.0,
+        description=(
+            "Seconds without a heartbeat after which EVerest counts as gone. If none ever came for this long, any "
+            "message of EVerest's counts instead."
+        ),
+    )
+    registration_timeout_s: Seconds = Field(
+        default=120.0,
+        description=(
+            "Seconds that the result of an update waits, after a reboot, for the CSMS to accept EVerest "
+            "(`set_system_time`)."
+        ),
+    )
+    reply_settle_s: Seconds = Field(
+        default=0.5, description="Seconds between a reply and the first status of that request."
+    )
+    status_interval_s: Seconds = Field(
+        default=0.1, description="Least seconds between two statuses: bursts end the EVerest modules that read them."
+    )
+    communication_check_interval_s: Seconds = Field(
+        default=1.5,
+        description=(
+            "Seconds between two communication checks. EVerest raises a fault after 5 s without one, unless "
+            "configured otherwise."
+        ),
+    )
+    stop_communication_check_on_exit: bool = Field(
+        default=False,
+        description="Tell EVerest on a clean stop to check no more. It then never does again until it restarts.",
+    )
+
+
+class PlatformCommand(Section):
+    """The platform `command`: programs of the integrator's; exit code 0 is success."""
+
+    reboot: Arguments = Field(default=(), description="Reboots the machine.")
+    restart: Arguments = Field(default=(), description="Restarts EVerest; none: it cannot be restarted.")
+    set_time: Arguments = Field(default=(), description="Sets the clock; none: it cannot be set.")
+
+
+class Platform(Section):
+    """The machine underneath."""
+
+    kind: Literal["dry_run", "systemd", "command"] = Field(
+        default="dry_run",
+        description=(
+            "Who reboots the machine and sets its clock. `dry_run` changes nothing on it: a reboot restarts the "
+            "station in place."
+        ),
+    )
+    boot_id_file: RequiredPath = Field(
+        default=Path("/proc/sys/kernel/random/boot_id"),
+        description="File whose content is another after each boot. `dry_run` counts by itself instead.",
+    )
+    health_check: Arguments = Field(
+        default=(),
+        description="Run after the boot into new firmware; exit code 0 is healthy. None: a boot is health enough.",
+    )
+    command: PlatformCommand = PlatformCommand()
+
+    @model_validator(mode="after")
+    def _agrees(self) -> Self:
+        if self.kind == "command" and not self.command.reboot:
+            raise contradiction("command.reboot", 'must be set, since platform.kind is "command"')
+        return self
+
+
+class Settings(Section):
+    """All settings."""
+
+    mqtt: Mqtt = Mqtt()
+    station: Station = Station()
+    firmware: Firmware = Firmware()
+    transfers: Transfers = Transfers()
+    logs: Logs = Logs()
+    platform: Platform = Platform()
+
+    def artifacts_dir(self, module_id: str) -> Path:
+        """The folder of a module's downloads."""
+        return self._module_dir(module_id) / "artifacts"
+
+    def spool_dir(self, module_id: str) -> Path:
+        """The folder of a module's log archives on their way out."""
+        return self._module_dir(module_id) / "spool"
+
+    def slots_dir(self, module_id: str) -> Path:
+        """The folder of a module's slots; below `firmware.slots.root`, where set, modules stand side by side."""
+        root = self.firmware.slots.root
+        if root is None:
+            return self._module_dir(module_id) / "slots"
+        return root / module_id if len(self.station.module_ids) > 1 else root
+
+    def _module_dir(self, module_id: str) -> Path:
+        state = self.station.state_dir
+        return state / "modules" / module_id if len(self.station.module_ids) > 1 else state

@@ -1,0 +1,131 @@
+"""The settings of transfers both ways, and of the logs that are uploaded: `[transfers]` and `[logs]`."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+
+from everest_system.setting_types import (
+    MEGABYTE,
+    REMOTE_SCHEMES,
+    Attempts,
+    Megabytes,
+    OptionalPath,
+    Paths,
+    Patterns,
+    PlainName,
+    RetryInterval,
+    Schemes,
+    Seconds,
+    Section,
+    needs_partner,
+)
+
+
+class Transfers(Section):
+    """Downloads and uploads."""
+
+    ca_files: Paths = Field(default=(), description="PEM files of CAs that are trusted besides the system's.")
+    client_cert_file: OptionalPath = Field(
+        default=None, description="PEM file of the certificate we show to servers; needs `client_key_file`."
+    )
+    client_key_file: OptionalPath = Field(
+        default=None, description="PEM file of that certificate's key, without a passphrase."
+    )
+    ftp_tls: Literal["try", "require", "never"] = Field(
+        default="try",
+        description=(
+            "TLS on `ftp://` (explicit): used where the server has it, insisted on, or never. `ftps://` is "
+            "implicit TLS whatever stands here."
+        ),
+    )
+    sftp_host_keys: Literal["first_use", "known_hosts"] = Field(
+        default="first_use",
+        description=(
+            "A server's key over SFTP: the one seen first is kept in the state folder and must not change, or it "
+            "must be in `known_hosts_file`."
+        ),
+    )
+    known_hosts_file: OptionalPath = Field(
+        default=None, description="OpenSSH known-hosts file for `known_hosts`; none: the user's own."
+    )
+    connect_timeout_s: Seconds = Field(default=20.0, description="Seconds for a connection to come about.")
+    stall_timeout_s: Seconds = Field(
+        default=60.0, description="Seconds without progress after which an attempt has failed."
+    )
+
+    @model_validator(mode="after")
+    def _agrees(self) -> Self:
+        needs_partner(self, "client_cert_file", "client_key_file")
+        return self
+
+
+class LogSource(Section):
+    """Where the logs of one type come from. With neither files nor journal the type cannot be asked for."""
+
+    files: Patterns = Field(default=(), description="Files to take, by pattern (`**`: any folders below).")
+    journal: bool = Field(default=False, description="Take the system's journal as well.")
+
+
+DEFAULT_SOURCES: dict[str, LogSource] = {
+    "DiagnosticsLog": LogSource(files=("/var/log/everest/**/*",), journal=True),
+    "SecurityLog": LogSource(files=("/var/log/everest/ocpp/*security*",)),
+}
+
+
+LOG_TYPES = (*DEFAULT_SOURCES, "DataCollectorLog")
+"""The log types that OCPP names (2.1 N01.FR.04); requests may ask for others."""
+
+
+def _over_defaults(given: Any) -> Any:
+    """Each key of a source keeps its own default, as everywhere else: setting one does not clear its neighbours."""
+    if not isinstance(given, Mapping):
+        return given
+    merged: dict[Any, Any] = {**DEFAULT_SOURCES, **given}
+    for name, default in DEFAULT_SOURCES.items():
+        if isinstance(given.get(name), Mapping):
+            merged[name] = {**dict(default), **given[name]}
+    return merged
+
+
+def _with_something(sources: dict[str, LogSource]) -> dict[str, LogSource]:
+    return {name: source for name, source in sources.items() if source.files or source.journal}
+
+
+Sources = Annotated[
+    dict[PlainName, LogSource],
+    BeforeValidator(_over_defaults),
+    AfterValidator(_with_something),
+]
+
+
+class Logs(Section):
+    """Log uploads."""
+
+    schemes: Schemes = Field(
+        default=REMOTE_SCHEMES,
+        description="The kinds of URL that logs are sent to. `file` writes files of this machine.",
+    )
+    upload_method: Literal["PUT", "POST"] = Field(default="PUT", description="The HTTP method of an upload.")
+    default_retries: Attempts = Field(default=3, description="Attempts in all, where a request does not say.")
+    default_retry_interval_s: RetryInterval = Field(
+        default=60.0, description="Seconds between two attempts, where a request does not say."
+    )
+    attempt_reporting: Literal["each", "last"] = Field(
+        default="each", description="`each`: UploadFailure after every failed attempt; `last`: only after the last one."
+    )
+    max_size_mb: Megabytes = Field(
+        default=512.0, description="The largest archive made, in megabytes (1,000,000 bytes)."
+    )
+    sources: Sources = Field(
+        default=DEFAULT_SOURCES,
+        description=(
+            "A table for each log type, by the name that requests give it. DiagnosticsLog and SecurityLog have "
+            "defaults of their own."
+        ),
+    )
+
+    @property
+    def max_size_bytes(self) -> int:
+        """The largest archive made, in bytes."""
+        return int(self.max_size_mb * MEGABYTE)
