@@ -1,0 +1,103 @@
+"""Files that a configuration names."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from everest_system.settings import Settings
+from everest_system.settings_files import check_files
+from everest_system.settings_sources import load
+
+
+@pytest.fixture
+def file(tmp_path) -> Path:
+    return tmp_path / "station.toml"
+
+
+def settings_with(text: str, file: Path) -> Settings:
+    file.write_text(text)
+    return load(file, {})
+
+
+def test_no_file_named_is_no_problem() -> None:
+    """Defaults name no file that must be there."""
+    assert check_files(Settings()) == []
+
+
+def test_every_missing_file_is_told(file) -> None:
+    """Each file that is named and missing is one line with its key."""
+    settings = settings_with(
+        """
+[mqtt]
+username = "u"
+password_file = "/none/p"
+tls = { ca_file = "/none/a", cert_file = "/none/c", key_file = "/none/k" }
+[firmware]
+trust_anchors = ["/none/t"]
+crls = ["/none/r"]
+installer = "command"
+command.install = ["/none/i"]
+[transfers]
+ca_files = ["/none/1", "/none/2"]
+client_cert_file = "/none/cc"
+client_key_file = "/none/ck"
+known_hosts_file = "/none/h"
+[platform]
+kind = "command"
+boot_id_file = "/none/b"
+command = { reboot = ["/none/x"], set_time = ["no-such-program"] }
+""",
+        file,
+    )
+    assert check_files(settings) == [
+        "mqtt.password_file: /none/p does not exist",
+        "mqtt.tls.ca_file: /none/a does not exist",
+        "mqtt.tls.cert_file: /none/c does not exist",
+        "mqtt.tls.key_file: /none/k does not exist",
+        "transfers.ca_files: /none/1 does not exist",
+        "transfers.ca_files: /none/2 does not exist",
+        "transfers.client_cert_file: /none/cc does not exist",
+        "transfers.client_key_file: /none/ck does not exist",
+        "transfers.known_hosts_file: /none/h does not exist",
+        "platform.boot_id_file: /none/b does not exist",
+        "firmware.trust_anchors: /none/t does not exist",
+        "firmware.crls: /none/r does not exist",
+        "firmware.command.install: /none/i is no program that can be run",
+        "platform.command.reboot: /none/x is no program that can be run",
+        "platform.command.set_time: no-such-program is no program that can be run",
+    ]
+
+
+def test_files_that_are_there_pass(file, tmp_path) -> None:
+    """Files and folders of anchors that are there are no problem; a folder is no password file."""
+    (tmp_path / "p").write_text("secret")
+    anchors = f'firmware.trust_anchors = ["{tmp_path}", "{tmp_path}/p"]\n'
+    programs = 'firmware.installer = "command"\nfirmware.command.install = ["sh"]\n'
+    good = f'{anchors}{programs}mqtt.username = "u"\nmqtt.password_file = "{tmp_path}/p"'
+    assert check_files(settings_with(good, file)) == []
+    folder = f'mqtt.username = "u"\nmqtt.password_file = "{tmp_path}"'
+    assert check_files(settings_with(folder, file)) == [f"mqtt.password_file: {tmp_path} is no file"]
+
+
+def test_unreadable_files_are_told(file, tmp_path, monkeypatch) -> None:
+    """A file that is there and may not be read is told as such, be it a file or a folder of anchors."""
+    (tmp_path / "p").write_text("secret")
+    (tmp_path / "anchors").mkdir()
+    settings = settings_with(
+        f"""
+mqtt = {{ username = "u", password_file = "{tmp_path}/p" }}
+firmware = {{ trust_anchors = ["{tmp_path}/anchors"], crls = ["{tmp_path}/p"] }}
+""",
+        file,
+    )
+    asked = {}
+    monkeypatch.setattr(
+        os, "access", lambda path, mode: asked.setdefault(Path(path).name, mode) is None
+    )  # root may all
+    assert check_files(settings) == [
+        f"mqtt.password_file: {tmp_path}/p cannot be read",
+        f"firmware.trust_anchors: {tmp_path}/anchors cannot be read",
+        f"firmware.crls: {tmp_path}/p cannot be read",
+    ]
+    assert asked == {"p": os.R_OK, "anchors": os.R_OK | os.X_OK}
