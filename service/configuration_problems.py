@@ -152,7 +152,8 @@ def _table_around(path: KeyPath) -> tuple[KeyPath, KeyPath]:
 
 def _meant(path: KeyPath) -> str | None:
     """The key that was probably meant: one spelled nearly so, else the only one of that name in another table."""
-    names = {".".join(known): known for known in (_named(key.path, path) for key in keys().values())}
+    candidates = (_named(known, path) for known in keys() if known[-1] != ANY_NAME)
+    names = {".".join(known): known for known in candidates}
     close = difflib.get_close_matches(".".join(path).lower(), names, n=1, cutoff=0.8)
     same = [name for name, known in names.items() if known[-1] == path[-1]]
     if close:

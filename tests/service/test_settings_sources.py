@@ -165,11 +165,11 @@ def test_variables_that_are_no_settings_are_let_be() -> None:
             "mqtt.hots: unknown key, did you mean mqtt.host? (EVEREST_SYSTEM_MQTT__HOTS)",
         ),
         (
-            "EVEREST_SYSTEM_LOGS__LEVELS__COLOUR",
+            "EVEREST_SYSTEM_LOGS__X__COLOUR",
             "h",
             (
-                "logs.levels.colour: unknown key; allowed in logs: schemes, upload_method, default_retries,"
-                " default_retry_interval_s, attempt_reporting, max_size_mb, sources (EVEREST_SYSTEM_LOGS__LEVELS__COLOUR)"
+                "logs.x.colour: unknown key; allowed in logs: schemes, upload_method, default_retries,"
+                " default_retry_interval_s, attempt_reporting, max_size_mb, sources (EVEREST_SYSTEM_LOGS__X__COLOUR)"
             ),
         ),
         (
