@@ -133,11 +133,6 @@ class Firmware(Section):
         """The largest firmware file taken, in bytes."""
         return int(self.max_size_mb * MEGABYTE)
 
-    @property
-    def rate_limit_bytes_per_s(self) -> int:
-        """The fastest that firmware is downloaded, in bytes a second; 0: no limit."""
-        return self.rate_limit_kbps * 1000 // 8
-
     @model_validator(mode="after")
     def _agrees(self) -> Self:
         if self.installer == "command" and not self.command.install:

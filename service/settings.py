@@ -1,8 +1,8 @@
 """The settings: every key of the configuration, with its kind, its default and its meaning.
 
 What a key takes is decided in these models and nowhere else; where its value comes from is the business of
-`settings_sources`. Settings never change while the service runs. Sizes and rates are written as people write them and
-read as bytes:
+`settings_sources`. Settings never change while the service runs. Sizes are written in megabytes and read
+in bytes:
 
     >>> Settings().firmware.max_size_bytes
     4096000000
@@ -142,7 +142,13 @@ class PlatformCommand(Section):
 
     reboot: Arguments = Field(default=(), description="Reboots the machine.")
     restart: Arguments = Field(default=(), description="Restarts EVerest; none: it cannot be restarted.")
-    set_time: Arguments = Field(default=(), description="Sets the clock; none: it cannot be set.")
+    set_time: Arguments = Field(
+        default=(),
+        description=(
+            "Sets the clock; `{time}` is filled in, as RFC 3339 has it, or comes last where it is missing. None: the "
+            "clock cannot be set."
+        ),
+    )
 
 
 class Platform(Section):

@@ -287,18 +287,10 @@ def test_several_modules_have_folders_of_their_own() -> None:
 
 
 def test_sizes_are_read_as_bytes() -> None:
-    """Megabytes and kilobits come out as bytes."""
-    settings = Settings.model_validate(
-        {"firmware": {"max_size_mb": 1.5, "rate_limit_kbps": 80}, "logs": {"max_size_mb": 2}}
-    )
+    """Megabytes come out as bytes."""
+    settings = Settings.model_validate({"firmware": {"max_size_mb": 1.5}, "logs": {"max_size_mb": 2}})
     assert settings.firmware.max_size_bytes == 1_500_000
-    assert settings.firmware.rate_limit_bytes_per_s == 10_000
     assert settings.logs.max_size_bytes == 2_000_000
-
-
-def test_slowest_rate_is_no_missing_limit() -> None:
-    """A rate limit is never rounded down to none."""
-    assert Settings.model_validate({"firmware": {"rate_limit_kbps": 1}}).firmware.rate_limit_bytes_per_s == 125
 
 
 @pytest.mark.parametrize(
