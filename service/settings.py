@@ -74,10 +74,8 @@ class Mqtt(Section):
 
     @model_validator(mode="after")
     def _agrees(self) -> Self:
-        if self.password_file is not None and not self.username and self.protocol == "3.1.1":
-            raise contradiction(
-                "username", "must be set, since password_file is: MQTT 3.1.1 has no password without a user"
-            )
+        if self.password_file is not None and not self.username:
+            raise contradiction("username", "must be set, since password_file is: without a user there is no login")
         return self
 
 

@@ -210,7 +210,7 @@ def test_values_out_of_range_are_refused(name, value) -> None:
         ({"mqtt": {"tls": {"cert_file": "/c"}}}, "since cert_file is"),
         ({"mqtt": {"tls": {"key_file": "/k"}}}, "since key_file is"),
         ({"transfers": {"client_cert_file": "/c"}}, "since client_cert_file is"),
-        ({"mqtt": {"password_file": "/p"}}, "no password without a user"),
+        ({"mqtt": {"password_file": "/p"}}, "without a user there is no login"),
     ],
 )
 def test_keys_that_need_another_say_so(values, words) -> None:
@@ -227,7 +227,6 @@ def test_keys_that_need_another_say_so(values, words) -> None:
         {"mqtt": {"tls": {"cert_file": "/c", "key_file": "/k"}}},
         {"transfers": {"client_cert_file": "/c", "client_key_file": "/k"}},
         {"mqtt": {"password_file": "/p", "username": "u"}},
-        {"mqtt": {"password_file": "/p", "protocol": "5"}},
     ],
 )
 def test_keys_that_have_the_other_pass(values) -> None:
