@@ -164,6 +164,13 @@ class TableMachine(Generic[SnapshotT]):
         """Take `outcome`, which is now stored, for what is."""
         self.snapshot = self.draft = outcome.snapshot
 
+    def timer_event(self, name: str) -> JobEvent:
+        """The event that the timer `name` causes for the present job."""
+        kinds = {row.event.__name__: row.event for rows in self.table.values() for row in rows.rows}
+        kind = kinds[name]
+        assert issubclass(kind, JobEvent)
+        return kind(self.snapshot.job)
+
     # --- for the actions of the subclasses ---
 
     def order(self, *orders: Order) -> None:

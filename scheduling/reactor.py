@@ -45,7 +45,7 @@ class Reactor(BaseScheduler):  # type: ignore[misc]  # APScheduler ships no type
 
     def __init__(self, clock: Clock, handle: Callable[[Any], None]) -> None:
         self._queue: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        self._clock = clock
+        self.clock = clock
         self._handle = handle
         self._deadlines: dict[tuple[str, str], tuple[int, At | After]] = {}
         self._stopping = False
@@ -79,7 +79,7 @@ class Reactor(BaseScheduler):  # type: ignore[misc]  # APScheduler ships no type
 
     def arm(self, owner: str, name: str, seconds: float) -> None:
         """Fire once after `seconds`, in place of an earlier timer of that name."""
-        self._arm(owner, name, 0, after(self._clock.now(), seconds))
+        self._arm(owner, name, 0, after(self.clock.now(), seconds))
 
     def disarm(self, owner: str, name: str) -> None:
         """Forget a timer, if there is one of that name."""
@@ -134,7 +134,7 @@ class Reactor(BaseScheduler):  # type: ignore[misc]  # APScheduler ships no type
     def _due(self, deadline: At | After) -> Any:
         if isinstance(deadline, At):
             return deadline.wall
-        now = self._clock.now()
+        now = self.clock.now()
         return now.wall + timedelta(seconds=remaining(deadline, now))
 
     @staticmethod
@@ -143,7 +143,7 @@ class Reactor(BaseScheduler):  # type: ignore[misc]  # APScheduler ships no type
 
     def _look_for_step(self) -> None:
         """If the wall clock was set, aim the jobs that are not its own anew; `At` jobs stand where they should."""
-        offset = self._wall_minus_monotonic(self._clock.now())
+        offset = self._wall_minus_monotonic(self.clock.now())
         if abs(offset - self._offset) < STEP_S:
             return
         self._offset = offset

@@ -312,7 +312,7 @@ def test_neither_lines_nor_settings_load_rich() -> None:
     program = """
 import sys
 from everest_system.log_lines import configure, get_logger
-from everest_system.settings_sources import load
+from everest_system.configuration.settings_sources import load
 class Terminal:
     def isatty(self): return True
     def write(self, text): sys.stderr.write(text)

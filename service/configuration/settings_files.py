@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from everest_system.settings import Settings
+from everest_system.configuration.settings import Settings
 
 
 def check_files(settings: Settings) -> list[str]:

@@ -5,16 +5,16 @@ import subprocess
 import sys
 from pathlib import Path
 
-from everest_system.configuration_document import document
-from everest_system.setting_keys import keys
-from everest_system.settings_sources import load
+from everest_system.configuration.document import document
+from everest_system.configuration.setting_keys import keys
+from everest_system.configuration.settings_sources import load
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def test_page_is_up_to_date() -> None:
     """The committed page is the one that the settings describe, as its own first lines say how to write it."""
-    program = [sys.executable, "-m", "everest_system.configuration_document"]
+    program = [sys.executable, "-m", "everest_system.configuration.document"]
     written = subprocess.run(program, capture_output=True, check=True, text=True).stdout
     assert (ROOT / "docs" / "configuration.md").read_text() == written == document()
 

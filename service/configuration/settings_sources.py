@@ -14,11 +14,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from everest_system.configuration_problems import ConfigurationError, KeyPath, validated
-from everest_system.settings import Settings
-from everest_system.settings_environment import FILE_VARIABLE, from_environment, from_everest
-from everest_system.settings_file import Given, from_file
-from everest_system.transfer_settings import LOG_TYPES
+from everest_system.configuration.problems import ConfigurationError, KeyPath, validated
+from everest_system.configuration.settings import Settings
+from everest_system.configuration.settings_environment import FILE_VARIABLE, from_environment, from_everest
+from everest_system.configuration.settings_file import Given, from_file
+from everest_system.configuration.transfer_settings import LOG_TYPES
 
 DEFAULT_FILE = Path("/etc/everest-system/config.toml")
 

@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from everest_system.setting_types import (
+from everest_system.configuration.setting_types import (
     DAY_S,
     MEGABYTE,
     REMOTE_SCHEMES,

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from everest_system.settings import Settings
-from everest_system.settings_files import check_files
-from everest_system.settings_sources import load
+from everest_system.configuration.settings import Settings
+from everest_system.configuration.settings_files import check_files
+from everest_system.configuration.settings_sources import load
 
 
 @pytest.fixture

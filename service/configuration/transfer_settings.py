@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from everest_system.setting_types import (
+from everest_system.configuration.setting_types import (
     MEGABYTE,
     REMOTE_SCHEMES,
     Attempts,

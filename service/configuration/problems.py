@@ -16,9 +16,9 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from everest_system.setting_keys import ANY_NAME, Key, find, keys
-from everest_system.setting_types import NAMES
-from everest_system.settings import Settings
+from everest_system.configuration.setting_keys import ANY_NAME, Key, find, keys
+from everest_system.configuration.setting_types import NAMES
+from everest_system.configuration.settings import Settings
 
 KeyPath = tuple[str, ...]
 Origins = Mapping[KeyPath, str]

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from everest_system.configuration_problems import ConfigurationError, KeyPath
+from everest_system.configuration.problems import ConfigurationError, KeyPath
 
 LARGEST_FILE = 1_000_000
 

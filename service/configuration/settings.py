@@ -13,8 +13,8 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from everest_system.firmware_settings import Firmware
-from everest_system.setting_types import (
+from everest_system.configuration.firmware_settings import Firmware
+from everest_system.configuration.setting_types import (
     Arguments,
     ModuleIds,
     Name,
@@ -28,7 +28,7 @@ from everest_system.setting_types import (
     contradiction,
     needs_partner,
 )
-from everest_system.transfer_settings import Logs, Transfers
+from everest_system.configuration.transfer_settings import Logs, Transfers
 
 
 class Tls(Section):

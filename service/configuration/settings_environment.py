@@ -9,10 +9,10 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from everest_system.configuration_problems import KeyPath, unknown
-from everest_system.setting_keys import ANY_NAME, PREFIX, Key, find, keys
-from everest_system.settings import Settings
-from everest_system.settings_file import Given, leaves
+from everest_system.configuration.problems import KeyPath, unknown
+from everest_system.configuration.setting_keys import ANY_NAME, PREFIX, Key, find, keys
+from everest_system.configuration.settings import Settings
+from everest_system.configuration.settings_file import Given, leaves
 
 FILE_VARIABLE = f"{PREFIX}CONFIG"
 

@@ -14,8 +14,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
-from everest_system.setting_types import Section, allowed, bare
-from everest_system.settings import Settings
+from everest_system.configuration.setting_types import Section, allowed, bare
+from everest_system.configuration.settings import Settings
 
 PREFIX = "EVEREST_SYSTEM_"
 ANY_NAME = "*"

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from everest_system import settings_sources
-from everest_system.configuration_problems import ConfigurationError
-from everest_system.setting_keys import ANY_NAME, keys
-from everest_system.settings import Settings
-from everest_system.settings_file import LARGEST_FILE
-from everest_system.settings_sources import load
+from everest_system.configuration import settings_sources
+from everest_system.configuration.problems import ConfigurationError
+from everest_system.configuration.setting_keys import ANY_NAME, keys
+from everest_system.configuration.settings import Settings
+from everest_system.configuration.settings_file import LARGEST_FILE
+from everest_system.configuration.settings_sources import load
 
 
 @pytest.fixture(autouse=True)

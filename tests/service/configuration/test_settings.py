@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from everest_system.setting_keys import ANY_NAME, find, keys
-from everest_system.setting_types import Attempts, Megabytes, Port, Scheme, Text, allowed
-from everest_system.settings import Settings
+from everest_system.configuration.setting_keys import ANY_NAME, find, keys
+from everest_system.configuration.setting_types import Attempts, Megabytes, Port, Scheme, Text, allowed
+from everest_system.configuration.settings import Settings
 
 DOCUMENTED = """
 [mqtt]

@@ -1,18 +1,18 @@
 """The page about the configuration, written from the settings' own descriptions.
 
-python -m everest_system.configuration_document > docs/configuration.md
+python -m everest_system.configuration.document > docs/configuration.md
 """
 
 import sys
 from collections.abc import Iterator
 
-from everest_system.setting_keys import ANY_NAME, Key, keys
-from everest_system.transfer_settings import DEFAULT_SOURCES
+from everest_system.configuration.setting_keys import ANY_NAME, Key, keys
+from everest_system.configuration.transfer_settings import DEFAULT_SOURCES
 
 _OPENING = """\
 # Configuration
 
-<!-- Written by `python -m everest_system.configuration_document > docs/configuration.md`: do not edit. -->
+<!-- Written by `python -m everest_system.configuration.document > docs/configuration.md`: do not edit. -->
 
 The configuration is a TOML file: the one that `-c FILE` names, else the one that `$EVEREST_SYSTEM_CONFIG` names, else
 `/etc/everest-system/config.toml`. With none of them the defaults hold. `deploy/everest-system.toml` is an example for a

@@ -1,0 +1,426 @@
+"""EVerest, as the service's peer on the wire: one run of EVerest after the other.
+
+`start()` does what EVerest does, in its order: connect with a clean start, subscribe with QoS 0 to statuses, replies and
+the communication check, begin the heartbeat at 0, ask for the boot reason. From then on statuses are judged as EVerest's
+OCPP modules judge them, and the permission to install follows its trigger. The run ends with `stop()`, with the loss of
+the broker, or when a status makes EVerest fall over; `restart()` begins the next one, which remembers nothing.
+
+Nothing that is sent is checked: EVerest forwards what a CSMS says as it stands. What arrives is read strictly, and what
+is malformed is noted in `warnings` and otherwise as good as never sent.
+
+Example:
+    with EverestSide(MqttSettings(port=1883)) as everest:
+        everest.accept_boot()
+        everest.call("update_firmware", {"location": "http://…/fw.bin", "request_id": 7})
+        everest.wait_for("Installed", 7, timeout_s=60)
+"""
+
+import threading
+import uuid
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from time import monotonic
+from typing import Any, Literal, Self, cast
+
+from everest_system.everest_side.errors import EverestSideError, NoReplyError
+from everest_system.everest_side.heartbeat import Heartbeat
+from everest_system.everest_side.monitoring import CHECK_PERIOD_S, CommunicationMonitoring
+from everest_system.everest_side.ocpp import OcppModule, OcppVersion
+from everest_system.everest_side.replies import REQUESTS, Reply, parse_reply
+from everest_system.everest_side.status import Kind, Status, parse_status
+from everest_system.everest_side.status_log import StatusLog
+from everest_system.everest_side.strict_json import write_json
+from everest_system.fsm.messages import BootReason, ResetType
+from everest_system.fsm.timestamps import format_rfc3339
+from everest_system.io.mqtt import Connected, Disconnected, MessageArrived, MqttEvent, MqttLink, MqttSettings
+from everest_system.io.topics import Topics
+
+NOT_STARTED = "EVerest's side is not started"
+_ACCEPTED = frozenset({"Accepted", "AcceptedCanceled"})
+
+
+@dataclass
+class _Question:
+    """A request on its way."""
+
+    command: str
+    payload: Any
+    reply: Reply | None = None
+
+
+class EverestSide:
+    """EVerest's side of one module. Its methods may be called from any thread; start, stop and restart from one.
+
+    Args:
+        settings: where the broker is; the client id in it is not used.
+        module_id: the EVerest module that the service serves.
+        prefix: EVerest's `mqtt_external_prefix`.
+        ocpp: which OCPP module runs; None: none, so that statuses just pass, and nobody asks for the boot reason.
+        heartbeat_s: seconds between heartbeats; None: off.
+        request_qos: of all that is sent: 2 as EVerest 2026.10, 0 as 2026.02.
+        permission_payload: of `allow_firmware_installation`: `b"true"` as 2026.10, `b""` as 2026.02.
+        permission_delay_s: from the trigger status until the permission, as if a transaction went on; None: never.
+        check_period_s: silence of the communication check that raises the fault.
+
+    Attributes:
+        warnings: what EVerest would have logged, one line each.
+
+    Raises:
+        ValueError: module id or prefix are none.
+    """
+
+    def __init__(
+        self,
+        settings: MqttSettings,
+        module_id: str = "system_api",
+        prefix: str = "",
+        *,
+        ocpp: OcppVersion | None = "2.0.1",
+        heartbeat_s: float | None = 1.0,
+        request_qos: Literal[0, 1, 2] = 2,
+        permission_payload: bytes = b"true",
+        permission_delay_s: float | None = 0.0,
+        check_period_s: float = CHECK_PERIOD_S,
+    ) -> None:
+        self.warnings: list[str] = []
+        topics = Topics(prefix, module_id)
+        self._commands = topics.commands_filter.removesuffix("+")
+        self._reply_to = f"everest_api/1/system/{module_id}/m2e/reply/"  # without the prefix, as EVerest writes it
+        self._replies = prefix + self._reply_to
+        self._check = topics.communication_check
+        self._status_kinds: dict[str, Kind] = {topics.firmware_update_status: "firmware", topics.log_status: "log"}
+        self._ocpp_version = ocpp
+        self._heartbeat_s = heartbeat_s
+        self._qos = request_qos
+        self._permission_payload = permission_payload
+        self._permission_delay_s = permission_delay_s
+        self._check_period_s = check_period_s
+        # The broker ends a connection whose client id comes again: never the service's own.
+        settings = replace(settings, client_id=f"everest-{uuid.uuid4().hex[:12]}")
+        filters = [*self._status_kinds, f"{self._replies}+", self._check]
+        self._link = MqttLink(settings, self._on_event, [(topic_filter, 0) for topic_filter in filters])
+        # Guards all that follows, and is notified of each change of it. Never held while the link connects or ends.
+        self._changed = threading.Condition()
+        self._ended = NOT_STARTED
+        self._log = StatusLog(self._changed, lambda: self._ended)
+        self._turns: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
+        self._begin_run()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def _begin_run(self) -> None:
+        self._connected = False
+        self._ocpp = OcppModule(self._ocpp_version)
+        self._monitoring = CommunicationMonitoring(self._check_period_s)
+        self._questions: dict[str, _Question] = {}
+        self._boot_question: _Question | None = None
+        self._heartbeat: Heartbeat | None = None
+        self._permissions: list[threading.Timer] = []
+
+    # The run
+
+    def start(self, timeout_s: float = 10.0) -> None:
+        """Begin a run; returns once it listens.
+
+        Raises:
+            EverestSideError: the broker cannot be reached, or does not answer in time.
+        """
+        with self._changed:
+            self._begin_run()
+            self._ended = ""
+        self._link.connect()
+        with self._changed:
+            self._changed.wait_for(lambda: self._connected or self._ended, timeout_s)
+            reason = self._ended or ("" if self._connected else f"no connection to the broker within {timeout_s:g} s")
+        if reason:
+            self.stop()
+            raise EverestSideError(reason)
+        if self._heartbeat_s is not None:
+            self._heartbeat = Heartbeat(
+                self._heartbeat_s, lambda number: self._publish("heartbeat", write_json(number))
+            )
+            self._heartbeat.start()
+        if self._ocpp_version is not None:
+            self._boot_question, _ = self._ask("get_boot_reason", None)
+
+    def stop(self) -> None:
+        """End the run; what is on its way still goes out. It may have ended before, or never begun."""
+        self._end("EVerest's side was stopped")
+        if self._heartbeat is not None:
+            self._heartbeat.join()
+        self._link.disconnect()
+
+    def restart(self, timeout_s: float = 10.0) -> None:
+        """Begin the next run, which remembers nothing of this one: heartbeat from 0, no filter, not registered.
+
+        Raises:
+            EverestSideError: as with `start()`.
+        """
+        self.stop()
+        self.start(timeout_s)
+
+    @property
+    def ended(self) -> str:
+        """Why the run has ended, in one line; "" while it lasts."""
+        return self._ended
+
+    def mute_heartbeat(self) -> None:
+        """Send no heartbeats for now; their numbers go on."""
+        if self._heartbeat is not None:
+            self._heartbeat.muted.set()
+
+    def unmute_heartbeat(self) -> None:
+        """Send heartbeats again."""
+        if self._heartbeat is not None:
+            self._heartbeat.muted.clear()
+
+    # What EVerest says
+
+    def call(self, command: str, payload: Any = None, timeout_s: float = 10.0) -> Reply:
+        """Send a request and wait for its reply. The same command waits for its turn, different ones run at once.
+
+        Args:
+            command: a command with a reply, by its name on the wire.
+            payload: anything that JSON has; left out for `get_boot_reason`, which has none.
+            timeout_s: how long to wait; a malformed reply is noted in `warnings`, and the wait goes on.
+
+        Raises:
+            NoReplyError: no well-formed reply came in time.
+            EverestSideError: the run has ended.
+            ValueError: the command has no reply.
+        """
+        if command not in REQUESTS:
+            raise ValueError(f"{command} is no command with a reply")
+        with self._turns[command]:
+            question, token = self._ask(command, payload)
+            try:
+                return self._answer(question, timeout_s)
+            finally:
+                with self._changed:
+                    self._questions.pop(token, None)
+
+    def accept_boot(self, now: datetime | None = None, timeout_s: float = 10.0) -> bool:
+        """Let the CSMS accept the BootNotification: statuses pass from now on, and `set_system_time` is sent.
+
+        Args:
+            now: the CSMS's time; None: this machine's.
+            timeout_s: how long to wait for the reply.
+
+        Returns:
+            Whether the clock was set.
+
+        Raises:
+            EverestSideError: as with `call()`.
+        """
+        with self._changed:
+            self._ocpp.accept_boot()
+        return self.call("set_system_time", format_rfc3339(now or datetime.now(UTC)), timeout_s) is True
+
+    def boot_reason(self, timeout_s: float = 10.0) -> BootReason:
+        """Return the answer to the question that was asked at the start of the run; wait for it if need be.
+
+        Raises:
+            NoReplyError: it did not come in time, or was never asked.
+            EverestSideError: the run has ended.
+        """
+        if self._boot_question is None:
+            raise NoReplyError("nobody asked for the boot reason")
+        return BootReason(str(self._answer(self._boot_question, timeout_s)))
+
+    def tell(self, command: str, payload: bytes) -> None:
+        """Send a one-way message as it stands.
+
+        Raises:
+            EverestSideError: the run has ended.
+        """
+        if not self._publish(command, payload):
+            raise EverestSideError(self._ended or "the connection to the broker is lost")
+
+    def reset(self, reset_type: ResetType = ResetType.NOT_SPECIFIED, *, scheduled: bool = False) -> None:
+        """Order a reset.
+
+        Raises:
+            EverestSideError: the run has ended.
+        """
+        self.tell("reset", write_json({"type": reset_type, "scheduled": scheduled}))
+
+    def allow_installation(self) -> None:
+        """Permit the installation, whether it is time for that or not.
+
+        Raises:
+            EverestSideError: the run has ended.
+        """
+        self.tell("allow_firmware_installation", self._permission_payload)
+
+    # What EVerest hears
+
+    @property
+    def statuses(self) -> list[Status]:
+        """The statuses that the CSMS hears of, those of earlier runs included."""
+        return self._log.passed_on()
+
+    @property
+    def arrived(self) -> list[Status]:
+        """All well-formed statuses, the dropped ones included."""
+        return self._log.arrived()
+
+    def wait_for(
+        self,
+        wanted: str | Callable[[Status], bool],
+        request_id: int | None = None,
+        timeout_s: float | None = 10.0,
+        *,
+        since: int = 0,
+    ) -> Status:
+        """Return the first of `statuses` that fits, be it there already or still to come.
+
+        Args:
+            wanted: a status word, or a test.
+            request_id: None: of any request.
+            timeout_s: None: for as long as it takes.
+            since: index in `statuses` to look from; an earlier `len(everest.statuses)` finds what came after it.
+
+        Raises:
+            NoStatusError: none came in time.
+            EverestSideError: the run has ended, or does so while waiting.
+        """
+        return self._log.wait_for(wanted, request_id, timeout_s, since)
+
+    @property
+    def communication_fault(self) -> bool:
+        """Whether EVerest has raised the CommunicationFault just now."""
+        with self._changed:
+            return self._monitoring.fault(monotonic())
+
+    @property
+    def communication_gaps(self) -> int:
+        """How often in this run the communication check came late."""
+        return self._monitoring.gaps
+
+    def wait_for_service(self, timeout_s: float = 10.0) -> None:
+        """Wait until the service has said that it lives: no CommunicationFault any more.
+
+        Raises:
+            EverestSideError: it did not within `timeout_s`, or the run has ended.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self._ended or not self.communication_fault, timeout_s)
+            if self._ended or self.communication_fault:
+                raise EverestSideError(self._ended or f"no sign of life from the service within {timeout_s:g} s")
+
+    # Inside
+
+    def _ask(self, command: str, payload: Any) -> tuple[_Question, str]:
+        token = str(uuid.uuid4())
+        message: dict[str, Any] = {"headers": {"replyTo": self._reply_to + token}}
+        if command != "get_boot_reason":
+            message["payload"] = payload
+        question = _Question(command, payload)
+        with self._changed:
+            self._questions[token] = question
+        self.tell(command, write_json(message))
+        return question, token
+
+    def _answer(self, question: _Question, timeout_s: float) -> Reply:
+        with self._changed:
+            self._changed.wait_for(lambda: question.reply is not None or self._ended, timeout_s)
+            if question.reply is not None:
+                return question.reply
+            if self._ended:
+                raise EverestSideError(self._ended)
+        raise NoReplyError(f"no reply to {question.command} within {timeout_s:g} s")
+
+    def _publish(self, command: str, payload: bytes) -> bool:
+        if self._ended:
+            return False
+        qos = cast("Literal[0, 1]", self._qos)  # the link itself carries 2 as well, only the service has no use for it
+        return self._link.publish(self._commands + command, payload, qos) is not None
+
+    def _end(self, reason: str) -> None:
+        with self._changed:
+            self._ended = self._ended or reason
+            for permission in self._permissions:
+                permission.cancel()
+            if self._heartbeat is not None:
+                self._heartbeat.end()
+            self._changed.notify_all()
+
+    def _on_event(self, event: MqttEvent) -> None:
+        match event:
+            case Connected():
+                with self._changed:
+                    self._connected = True
+                    self._changed.notify_all()
+            case Disconnected(reason=reason):
+                self._end(reason)
+            case MessageArrived() if not self._ended:
+                self._on_message(event)
+            case _:
+                pass
+
+    def _on_message(self, message: MessageArrived) -> None:
+        if message.retained:
+            self._warn(f"{message.topic} is retained: EVerest would hear it again at every start")
+        kind = self._status_kinds.get(message.topic)
+        try:
+            if kind is not None:
+                self._on_status(kind, message.payload)
+            elif message.topic == self._check:
+                self._on_check(message.payload)
+            else:
+                self._on_reply(message.topic.removeprefix(self._replies), message.payload)
+        except ValueError as error:
+            self._warn(f"{message.topic}: {error}")
+
+    def _on_status(self, kind: Kind, payload: bytes) -> None:
+        report = parse_status(kind, payload)
+        with self._changed:
+            verdict = self._ocpp.take(report)
+            self._log.append(Status(monotonic(), kind, report.word, report.request_id, verdict.dropped))
+        if verdict.ends:
+            self._end(verdict.ends)
+        elif verdict.permits:
+            self._permit()
+
+    def _permit(self) -> None:
+        if self._permission_delay_s is None:
+            return
+        if self._permission_delay_s == 0:
+            self._publish("allow_firmware_installation", self._permission_payload)
+            return
+        timer = threading.Timer(
+            self._permission_delay_s, self._publish, ("allow_firmware_installation", self._permission_payload)
+        )
+        timer.daemon = True
+        with self._changed:
+            self._permissions.append(timer)
+            timer.start()
+
+    def _on_check(self, payload: bytes) -> None:
+        with self._changed:
+            if not self._monitoring.take(payload, monotonic()):
+                raise ValueError("neither true nor false")
+            self._changed.notify_all()
+
+    def _on_reply(self, token: str, payload: bytes) -> None:
+        with self._changed:
+            question = self._questions.get(token)
+            if question is None or question.reply is not None:
+                return  # a repeated reply, a late one, or one to another EVerest
+            reply = parse_reply(question.command, payload)
+            if question.command == "update_firmware" and reply in _ACCEPTED and isinstance(question.payload, dict):
+                signed = bool(question.payload.get("signing_certificate") or question.payload.get("signature"))
+                self._ocpp.update_accepted(question.payload.get("request_id"), signed=signed)
+            question.reply = reply
+            self._changed.notify_all()
+
+    def _warn(self, line: str) -> None:
+        with self._changed:
+            self.warnings.append(line)

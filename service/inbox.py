@@ -1,0 +1,118 @@
+"""What EVerest's commands mean: events for the machines, or a reply at once.
+
+Every message tells Presence something as well. A refused request means its reply and a warning, and nothing else.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import structlog
+
+from everest_system.admission import Admission, RefusedError
+from everest_system.fsm.events import Event
+from everest_system.fsm.firmware.events import PermissionGiven, UpdateRequested
+from everest_system.fsm.logs.events import UploadRequested
+from everest_system.fsm.messages import (
+    BootReason,
+    FirmwareUpdateRequest,
+    HeartBeatId,
+    ResetRequest,
+    SystemTime,
+    UpdateFirmwareResponse,
+    UploadLogsRequest,
+    UploadLogsResponse,
+    UploadLogsStatus,
+)
+from everest_system.fsm.orders import Order, Reply, SetSystemTime
+from everest_system.fsm.platform.events import BootReasonAsked, ResetRequested
+from everest_system.fsm.presence.events import EverestSpoke, HeartbeatArrived
+from everest_system.io.codec import Command
+from everest_system.module import Module
+
+# What only a CSMS that has accepted EVerest can have caused.
+FROM_CSMS = frozenset({"update_firmware", "upload_logs", "reset", "set_system_time"})
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class Meaning:
+    """What follows from a command: `events` by machine, in order, and `orders` that need no machine."""
+
+    events: list[tuple[str, Event]] = field(default_factory=list)
+    orders: list[Order] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Inbox:
+    """Reads the commands of all modules."""
+
+    admission: Admission
+
+    def presence(self, command: str) -> Event:
+        """What a command other than the heartbeat shows of EVerest."""
+        return EverestSpoke(is_start=command == "get_boot_reason", is_from_csms=command in FROM_CSMS)
+
+    def read(self, command: Command, module: Module, now: datetime, *, busy: bool) -> Meaning:
+        """What `command` of `module` means; `busy`: some update must not be interrupted."""
+        meaning = Meaning()
+        if isinstance(command.payload, HeartBeatId):
+            meaning.events.append(("presence", HeartbeatArrived(command.payload.root)))
+            return meaning
+        meaning.events.append(("presence", self.presence(command.name)))
+        match command.name, command.payload:
+            case "update_firmware", FirmwareUpdateRequest() as request:
+                self._update(request, command, module, now, meaning)
+            case "upload_logs", UploadLogsRequest() as request:
+                self._upload(request, command, module, now, meaning)
+            case "allow_firmware_installation", _:
+                meaning.events.append(("firmware", PermissionGiven()))
+            case "is_reset_allowed", _:
+                meaning.orders.append(Reply(command.name, command.reply_to, not busy))
+                if busy:
+                    _log.info("reset not allowed: an update is being installed", module_id=module.module_id)
+            case "reset", ResetRequest() as request:
+                reason = BootReason.SCHEDULED_RESET if request.scheduled else BootReason.REMOTE_RESET
+                meaning.events.append(("platform", ResetRequested(request.type, reason, busy)))
+            case "set_system_time", SystemTime() as time:
+                meaning.orders.append(SetSystemTime(time, command.reply_to))
+            case "get_boot_reason", _:
+                meaning.events.append(("platform", BootReasonAsked(command.reply_to)))
+            case name, _:
+                raise AssertionError(f"the codec gave a command without a meaning: {name}")
+        return meaning
+
+    def _update(
+        self, request: FirmwareUpdateRequest, command: Command, module: Module, now: datetime, meaning: Meaning
+    ) -> None:
+        try:
+            admitted = self.admission.update(request, now)
+        except RefusedError as refused:
+            self._warn(command, module, request.request_id, refused)
+            response = UpdateFirmwareResponse(refused.response)
+            meaning.orders.append(Reply(command.name, command.reply_to, response))
+        else:
+            run = module.presence.snapshot.run
+            meaning.events.append(("firmware", UpdateRequested(admitted, command.reply_to, run)))
+
+    def _upload(
+        self, request: UploadLogsRequest, command: Command, module: Module, now: datetime, meaning: Meaning
+    ) -> None:
+        try:
+            admitted, file_name = self.admission.upload(request, module.module_id, now)
+        except RefusedError as refused:
+            self._warn(command, module, request.status_request_id, refused)
+            response = UploadLogsResponse(upload_logs_status=UploadLogsStatus.REJECTED)
+            meaning.orders.append(Reply(command.name, command.reply_to, response))
+        else:
+            run = module.presence.snapshot.run
+            meaning.events.append(("logs", UploadRequested(admitted, file_name, command.reply_to, run)))
+
+    @staticmethod
+    def _warn(command: Command, module: Module, request_id: int, refused: RefusedError) -> None:
+        _log.warning(
+            f"{command.name} refused: {refused}",
+            module_id=module.module_id,
+            request_id=request_id,
+            reply=refused.response,
+        )

@@ -1,0 +1,365 @@
+"""The station: one event at a time, in one thread.
+
+1. The event goes to the machines that it concerns, and these say what follows from it.
+2. One transaction writes the new snapshots, the statuses for the outbox, the history.
+3. The orders are carried out, the timers aimed, and the outbox sends what it may.
+
+Nothing that the outside can see happens before the transaction that records it. An exception anywhere ends the
+process, and the next start goes on from the store.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from everest_system.broker import RECONNECT, Broker
+from everest_system.fsm.deadlines import remaining
+from everest_system.fsm.events import Event, StatusDelivered, StatusSending
+from everest_system.fsm.machine import Outcome, TableMachine
+from everest_system.fsm.messages import CommunicationCheck
+from everest_system.fsm.orders import Order, Reply, Tell
+from everest_system.fsm.outbox import OutboxRow, message
+from everest_system.fsm.platform.events import FirmwareSettled
+from everest_system.fsm.platform.machine import PlatformMachine
+from everest_system.fsm.presence.events import BrokerFound, BrokerLost, HeartbeatArrived
+from everest_system.fsm.presence.snapshot import PresenceSnapshot
+from everest_system.fsm.presence.states import PresenceState
+from everest_system.inbox import Inbox
+from everest_system.io.codec import Command, Refusal, decode, encode_reply, encode_status
+from everest_system.io.control import ControlRequest
+from everest_system.io.mqtt import Connected, Disconnected, MessageArrived, PublishAcknowledged
+from everest_system.module import Key, Module
+from everest_system.operator import Operator
+from everest_system.ports import Memory, SystemTimeSet, Timers, Wire, WorkReport, Workshop
+from everest_system.report import PLATFORM
+from everest_system.scheduling.clock import Clock
+from everest_system.scheduling.reactor import TimerFired
+from everest_system.transaction import Transaction
+
+OWN = "station"  # the owner of the timers that belong to no machine
+COMMUNICATION_CHECK = "CommunicationCheck"
+SEND = "Send"
+EARLY_S = 0.001  # rounding may let a timer fire this much before its time
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Edges:
+    """All that the station touches, each behind a port."""
+
+    clock: Clock
+    timers: Timers
+    memory: Memory
+    wire: Wire
+    workshop: Workshop
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How often the station speaks; in seconds, from 0 on.
+
+    Attributes:
+        status_interval_s: at least this long between two statuses of a module: bursts end EVerest's consumers.
+        communication_check_interval_s: between two signs of life.
+    """
+
+    status_interval_s: float = 0.1
+    communication_check_interval_s: float = 1.5
+
+
+class Station:
+    """All modules of one process, and the machine underneath that they share.
+
+    Args:
+        edges: the outside.
+        modules: by module id, as loaded from the store, with their outboxes filled.
+        platform: as loaded from the store.
+        inbox: reads commands.
+        pace: how often to speak.
+        last_seq: the highest number that an outbox row ever had.
+    """
+
+    def __init__(
+        self,
+        edges: Edges,
+        modules: Mapping[str, Module],
+        platform: PlatformMachine,
+        inbox: Inbox,
+        pace: Pace,
+        last_seq: int,
+    ) -> None:
+        self.edges = edges
+        self.modules = dict(modules)
+        self.platform = platform
+        self.broker = Broker(edges.wire, edges.timers, OWN)
+        self._inbox = inbox
+        self._pace = pace
+        self._last_seq = last_seq
+        self._stored: dict[Key, str] = {}
+        self._operator = Operator(self)
+
+    # --- life ---
+
+    def start(self) -> None:
+        """Go on where the store says that we were, then look for the broker."""
+        transaction = Transaction()
+        now = self.edges.clock.now()
+        for key, machine in self.machines():
+            self._stored[key] = machine.snapshot.model_dump_json()
+        for key, machine in self.machines():
+            self._adopt(transaction, key, machine, machine.recover(now))
+        self._finish(transaction)
+        self.edges.timers.arm(OWN, COMMUNICATION_CHECK, 0)
+        self.broker.connect()
+
+    def stop(self, *, end_communication_check: bool) -> None:
+        """Say goodbye; `end_communication_check` has EVerest stop waiting for signs of life."""
+        if end_communication_check:
+            self._check_communication(alive=False)
+        self.broker.close()
+
+    def machines(self) -> list[tuple[Key, TableMachine[Any]]]:
+        """All machines with their keys in the store; the platform first: the others may tell it something."""
+        own = [
+            ((module.module_id, machine.name), machine)
+            for module in self.modules.values()
+            for machine in module.machines
+        ]
+        return [(PLATFORM, self.platform), *own]
+
+    @property
+    def is_busy(self) -> bool:
+        """Some update is in a part that must not be interrupted (B11.FR.06)."""
+        return any(module.is_busy for module in self.modules.values())
+
+    # --- events ---
+
+    def handle(self, event: Any) -> None:
+        """Take one event from the reactor."""
+        transaction = Transaction()
+        match event:
+            case MessageArrived():
+                self._read(transaction, event)
+            case TimerFired():
+                self._fire(transaction, event)
+            case WorkReport():
+                self.tell(transaction, (event.module_id, event.machine), event.event)
+            case SystemTimeSet():
+                reply = Reply("set_system_time", event.reply_to, event.done)
+                transaction.orders.append((event.module_id, "", reply))
+            case PublishAcknowledged():
+                self._acknowledge(transaction, event)
+            case Connected():
+                if self.broker.connected(event):
+                    self._check_communication(alive=True)
+                    self._tell_presence(transaction, BrokerFound())
+            case Disconnected():
+                if self.broker.disconnected(event):
+                    for module in self.modules.values():
+                        module.outbox.disconnected()
+                    self._tell_presence(transaction, BrokerLost())
+            case ControlRequest():
+                self._operator.answer(transaction, event)
+            case _:
+                raise AssertionError(f"an event without a meaning: {event!r}")
+        self._finish(transaction)
+
+    def _read(self, transaction: Transaction, event: MessageArrived) -> None:
+        for module in self.modules.values():
+            decoded = decode(module.topics, event.topic, event.payload)
+            if decoded is None:
+                continue
+            if event.retained or not self.broker.is_current(event.link):
+                _log.warning("dropped a stale message", module_id=module.module_id, topic=event.topic)
+            elif isinstance(decoded, Refusal):
+                self._refuse(module, decoded)
+            elif decoded.reply_to is not None and decoded.reply_to in module.replies:
+                self._repeat_reply(module, decoded.reply_to)
+            else:
+                self._obey(transaction, module, decoded)
+            return
+
+    def _refuse(self, module: Module, refusal: Refusal) -> None:
+        _log.warning(f"{refusal.command} refused: {refusal.reason}", module_id=module.module_id)
+        if refusal.reply_to is not None and refusal.reply is not None:
+            self.broker.say(refusal.reply_to, refusal.reply)
+
+    def _repeat_reply(self, module: Module, reply_to: str) -> None:
+        """A request that came twice is answered twice and carried out once."""
+        reply = module.replies[reply_to]
+        _log.info("a request came a second time", module_id=module.module_id, reply_to=reply_to)
+        if reply is not None:
+            self.broker.say(reply_to, reply)
+
+    def _obey(self, transaction: Transaction, module: Module, command: Command) -> None:
+        for warning in command.warnings:
+            _log.warning(f"{command.name}: {warning}", module_id=module.module_id)
+        if command.reply_to is not None:
+            module.remember_reply(command.reply_to, None)
+        now = self.edges.clock.now()
+        meaning = self._inbox.read(command, module, now.wall, busy=self.is_busy)
+        for machine, event in meaning.events:
+            if machine == "presence":
+                self._perceive(transaction, module, event)
+            else:
+                self.tell(transaction, PLATFORM if machine == "platform" else (module.module_id, machine), event)
+        transaction.orders += [(module.module_id, "", order) for order in meaning.orders]
+
+    def _fire(self, transaction: Transaction, timer: TimerFired) -> None:
+        if timer.owner == OWN:
+            if timer.name == COMMUNICATION_CHECK:
+                self._check_communication(alive=True)
+                self.edges.timers.arm(OWN, COMMUNICATION_CHECK, self._pace.communication_check_interval_s)
+            elif timer.name == RECONNECT:
+                self.broker.connect()
+            return  # SEND: what is to be sent is looked at behind every event
+        module_id, _, name = timer.owner.rpartition("/")
+        machine = dict(self.machines())[module_id, name]
+        deadline = machine.snapshot.timers.get(timer.name)
+        if deadline is None or timer.job != machine.snapshot.job:
+            return
+        if remaining(deadline, self.edges.clock.now()) > EARLY_S:  # it was set anew, or a clock was, on its way here
+            transaction.touched[module_id, name] = None
+            return
+        event = machine.timer_event(timer.name)
+        if name == "presence":
+            self._perceive(transaction, self.modules[module_id], event)
+        else:
+            self.tell(transaction, (module_id, name), event)
+
+    # --- machines ---
+
+    def tell(self, transaction: Transaction, key: Key, event: Event) -> bool:
+        """Hand `event` to a machine; whether its table had a row for it."""
+        machine = dict(self.machines())[key]
+        outcome = machine.handle(event, self.edges.clock.now())
+        self._adopt(transaction, key, machine, outcome)
+        return outcome.taken
+
+    def _adopt(self, transaction: Transaction, key: Key, machine: TableMachine[Any], outcome: Outcome[Any]) -> None:
+        module_id, name = key
+        machine.adopt(outcome)
+        transaction.touched[key] = None
+        transaction.add_steps(key, self.edges.clock.now().wall, outcome.steps)
+        for step in outcome.steps:
+            why = {"reason": step.detail} if step.detail else {}
+            _log.info(
+                f"{name}: {step.source} -> {step.target}",
+                module_id=module_id or None,
+                request_id=step.request_id,
+                cause=step.event,
+                **why,
+            )
+        for status in outcome.statuses:
+            self._last_seq += 1
+            row = OutboxRow(self._last_seq, module_id, status)
+            self.modules[module_id].outbox.add([row])
+            transaction.added.append(row)
+        for order in outcome.orders:
+            if isinstance(order, Tell):
+                self._pass_on(transaction, module_id, order)
+            else:
+                transaction.orders.append((module_id, name, order))
+
+    def _pass_on(self, transaction: Transaction, module_id: str, order: Tell) -> None:
+        if isinstance(order.event, FirmwareSettled) and self.is_busy:
+            return  # another module's update still has to be waited for, and will say so itself
+        self.tell(transaction, PLATFORM if order.machine == "platform" else (module_id, order.machine), order.event)
+
+    # --- presence and delivery ---
+
+    def _tell_presence(self, transaction: Transaction, event: Event) -> None:
+        for module in self.modules.values():
+            self._perceive(transaction, module, event)
+
+    def _perceive(self, transaction: Transaction, module: Module, event: Event) -> None:
+        """Let Presence know, and the outbox what follows from it, before anybody else hears of a new EVerest."""
+        key = (module.module_id, "presence")
+        before: PresenceSnapshot = module.presence.snapshot
+        outcome = module.presence.handle(event, self.edges.clock.now())
+        after = outcome.snapshot
+        if after.run != before.run:
+            transaction.add_rows(module.outbox.begin_run())
+        elif isinstance(event, HeartbeatArrived):
+            self._hear(transaction, module)
+        self._adopt(transaction, key, module.presence, outcome)
+        if after.state is PresenceState.REGISTERED and before.state is not PresenceState.REGISTERED:
+            change = module.outbox.repeat_early(self._last_seq + 1)
+            self._last_seq += len(change.added)
+            transaction.add_rows(change)
+
+    def _hear(self, transaction: Transaction, module: Module) -> None:
+        for row in module.outbox.heard():
+            transaction.removed.append(row.seq)
+            self.tell(
+                transaction, (module.module_id, row.status.machine), StatusDelivered(row.status.job, row.status.word)
+            )
+
+    def _acknowledge(self, transaction: Transaction, event: PublishAcknowledged) -> None:
+        module_id = self.broker.acknowledged(event)
+        if module_id is None:
+            return
+        module = self.modules[module_id]
+        module.outbox.acknowledged()
+        if module.presence.snapshot.words_count:  # without heartbeats the broker's word has to do
+            self._hear(transaction, module)
+
+    def _send(self, module: Module) -> None:
+        """Send the next status, if there is one, EVerest listens, and the last one is long enough ago."""
+        presence = module.presence.snapshot
+        row = module.outbox.next_row(presence) if self.broker.is_connected else None
+        if row is None:
+            return
+        wait_s = module.last_sent + self._pace.status_interval_s - self.edges.clock.now().monotonic
+        if wait_s > EARLY_S:
+            self.edges.timers.arm(OWN, SEND, wait_s)
+            return
+        transaction = Transaction()
+        transaction.add_rows(module.outbox.sending(row, presence))
+        self.tell(transaction, (module.module_id, row.status.machine), StatusSending(row.status.job, row.status.word))
+        self._commit(transaction)
+        module.last_sent = self.edges.clock.now().monotonic
+        topics = module.topics
+        topic = topics.firmware_update_status if row.status.machine == "firmware" else topics.log_status
+        if not self.broker.send(module.module_id, topic, encode_status(message(row.status))):
+            module.outbox.disconnected()
+
+    def _check_communication(self, *, alive: bool) -> None:
+        for module in self.modules.values():
+            self.broker.say(module.topics.communication_check, encode_status(CommunicationCheck(alive)))
+
+    # --- the transaction ---
+
+    def _finish(self, transaction: Transaction) -> None:
+        self._commit(transaction)
+        for module_id, machine, order in transaction.orders:
+            self._carry_out(module_id, machine, order)
+        for module in self.modules.values():
+            self._send(module)
+
+    def _commit(self, transaction: Transaction) -> None:
+        machines = dict(self.machines())
+        written = {}
+        for key in transaction.touched:
+            text = machines[key].snapshot.model_dump_json()
+            if text != self._stored.get(key):
+                written[key] = text
+        self.edges.memory.commit(transaction.change(written))
+        self._stored.update(written)
+        for key in transaction.touched:
+            snapshot = machines[key].snapshot
+            self.edges.timers.aim("/".join(key), snapshot.job, snapshot.timers)
+
+    def _carry_out(self, module_id: str, machine: str, order: Order) -> None:
+        if not isinstance(order, Reply):
+            self.edges.workshop.carry_out(module_id, machine, order)
+        elif order.reply_to is not None:
+            reply = encode_reply(order.command, order.value)  # type: ignore[arg-type]  # each command's own word
+            for module in self.modules.values():
+                if order.reply_to in module.replies:
+                    module.remember_reply(order.reply_to, reply)
+            if not self.broker.say(order.reply_to, reply):
+                _log.warning(f"the reply to {order.command} could not be sent", reply_to=order.reply_to)

@@ -1,0 +1,136 @@
+"""What work is done with, as the settings have it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from shutil import rmtree
+
+from everest_system.fsm.artifact import Artifact
+from everest_system.fsm.messages import FirmwareUpdateRequest
+from everest_system.io.installers.port import Activation, Facts, Installer
+from everest_system.io.log_sources import LogSource
+from everest_system.io.platforms.command import CommandPlatform
+from everest_system.io.platforms.dry_run import DryRunPlatform
+from everest_system.io.platforms.port import Platform
+from everest_system.io.transfer import TransferSettings
+from everest_system.io.url import without_userinfo
+from everest_system.configuration.settings import Settings
+from everest_system.signing import SigningCertificates
+
+
+class NotBuiltError(Exception):
+    """The configuration asks for something that this version does not have."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """The edges that work needs, made once a start."""
+
+    settings: Settings
+    platform: Platform
+    installers: Mapping[str, Installer]
+    certificates: SigningCertificates
+    sources: Mapping[str, LogSource]
+    downloads: TransferSettings
+    uploads: TransferSettings
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> "Tools":
+        """Make them.
+
+        Raises:
+            NotBuiltError: an installer or a platform is configured that is not there.
+            WorldError: a folder that they need cannot be made.
+        """
+        transfers = settings.transfers
+        uploads = TransferSettings(
+            ca_files=transfers.ca_files,
+            client_cert_file=transfers.client_cert_file,
+            client_key_file=transfers.client_key_file,
+            ftp_tls=transfers.ftp_tls,
+            connect_timeout_s=transfers.connect_timeout_s,
+            stall_timeout_s=transfers.stall_timeout_s,
+        )
+        firmware = settings.firmware
+        return cls(
+            settings=settings,
+            platform=_platform(settings),
+            installers={module_id: _installer(settings, module_id) for module_id in settings.station.module_ids},
+            certificates=SigningCertificates(firmware.trust_anchors, firmware.crls, firmware.chain),
+            sources={name: LogSource(source.files, source.journal) for name, source in settings.logs.sources.items()},
+            downloads=TransferSettings(**{**vars(uploads), "rate_limit_kbps": firmware.rate_limit_kbps}),
+            uploads=uploads,
+        )
+
+    def artifact(self, module_id: str, job: int) -> Path:
+        """The file that an update is downloaded to."""
+        return self.settings.artifacts_dir(module_id) / f"update-{job}"
+
+    def spool(self, module_id: str, job: int) -> Path:
+        """The folder that an upload's archive is made in."""
+        return self.settings.spool_dir(module_id) / f"upload-{job}"
+
+    def facts(self, module_id: str, job: int, request: FirmwareUpdateRequest, artifact: Artifact) -> Facts:
+        """What an installer is told."""
+        return Facts(
+            artifact=self.artifact(module_id, job),
+            location=without_userinfo(request.location),
+            request_id=request.request_id,
+            module_id=module_id,
+            sha256=artifact.sha256,
+        )
+
+    def tidy(self, module_id: str, *, update: int | None, upload: int | None) -> None:
+        """Remove what a crash may have left of any job but the present ones."""
+        for folder, keep in (
+            (self.settings.artifacts_dir(module_id), update and f"update-{update}"),
+            (self.settings.spool_dir(module_id), upload and f"upload-{upload}"),
+        ):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for path in folder.iterdir():
+                if path.name != keep:
+                    remove(path)
+
+
+def remove(path: Path) -> None:
+    """Remove a file, or a folder with all in it; one that is not there is no fault."""
+    if path.is_dir() and not path.is_symlink():
+        rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _installer(settings: Settings, module_id: str) -> Installer:
+    # Each is imported only where it is configured: an idle station holds nothing that it does not use.
+    firmware = settings.firmware
+    match firmware.installer:
+        case "slots":
+            from everest_system.io.installers.slots import SlotsInstaller
+
+            return SlotsInstaller(settings.slots_dir(module_id), Activation(firmware.slots.activation))
+        case "command":
+            from everest_system.io.installers.command import CommandInstaller
+
+            command = firmware.command
+            return CommandInstaller(
+                command.install, command.timeout_s, Activation(command.activation), repeatable=command.repeatable
+            )
+        case other:
+            raise NotBuiltError(f'firmware.installer: "{other}" is not in this version; use "slots" or "command"')
+
+
+def _platform(settings: Settings) -> Platform:
+    platform = settings.platform
+    match platform.kind:
+        case "dry_run":
+            return DryRunPlatform(settings.station.state_dir)
+        case "command":
+            command = platform.command
+            return CommandPlatform(
+                reboot=command.reboot,
+                restart=command.restart,
+                set_time=command.set_time,
+                boot_id_file=platform.boot_id_file,
+            )
+        case other:
+            raise NotBuiltError(f'platform.kind: "{other}" is not in this version; use "command" or "dry_run"')

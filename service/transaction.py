@@ -1,0 +1,50 @@
+"""All that one event leads to, gathered until it is stored, and only then carried out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from everest_system.fsm.machine import Step
+from everest_system.fsm.orders import Order
+from everest_system.fsm.outbox import OutboxChange, OutboxRow
+from everest_system.io.store import Change, Transition
+from everest_system.module import Key
+
+
+@dataclass(slots=True)
+class Transaction:
+    """What is to be written, and what is to be done once it is.
+
+    Attributes:
+        touched: machines whose snapshots may have changed.
+        orders: with the module and the machine that gave them.
+    """
+
+    touched: dict[Key, None] = field(default_factory=dict)
+    added: list[OutboxRow] = field(default_factory=list)
+    removed: list[int] = field(default_factory=list)
+    marked: list[int] = field(default_factory=list)
+    unmarked: list[int] = field(default_factory=list)
+    transitions: list[Transition] = field(default_factory=list)
+    orders: list[tuple[str, str, Order]] = field(default_factory=list)
+
+    def add_rows(self, change: OutboxChange) -> None:
+        """Write what happened to the outbox."""
+        self.added += change.added
+        self.removed += change.removed
+        self.marked += change.marked
+        self.unmarked += change.unmarked
+
+    def add_steps(self, key: Key, at: datetime, steps: Sequence[Step]) -> None:
+        """Write what the machine did into the history."""
+        module_id, machine = key
+        self.transitions += [
+            Transition(
+                at, module_id, machine, step.job, step.request_id, step.source, step.target, step.event, step.detail
+            )
+            for step in steps
+        ]
+
+    def change(self, snapshots: dict[Key, str]) -> Change:
+        """The write, with the snapshots that differ from what is stored."""
+        return Change(snapshots, self.added, self.removed, self.marked, self.unmarked, self.transitions)
