@@ -1,1 +1,1 @@
-
+"""The edges: MQTT, transfers, signatures, store, logs; no decisions."""

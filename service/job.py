@@ -87,7 +87,8 @@ class Job:
             case StartInstall():
                 return self._install(order)
             case ActivateByReboot() | RebootMachine():
-                return self._reboot()
+                self._reboot()
+                return None
             case ActivateByRestart():
                 self.tools.platform.restart(canceled=self.canceled)
                 return Booted(order.work)

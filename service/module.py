@@ -28,9 +28,9 @@ REPLIES_REMEMBERED = 256
 class Rules:
     """What the configuration says to the machines."""
 
-    firmware: FirmwareRules = FirmwareRules()
-    logs: LogsRules = LogsRules()
-    presence: PresenceRules = PresenceRules()
+    firmware: FirmwareRules
+    logs: LogsRules
+    presence: PresenceRules
 
 
 @dataclass(slots=True)
@@ -99,6 +99,5 @@ def snapshot(kind: type[SnapshotT], snapshots: Mapping[Key, str], key: Key) -> S
         return kind.model_validate_json(text)
     except ValidationError as error:
         module_id, machine = key
-        raise WorldError(
-            f"the stored state of {machine} of {module_id or 'the station'} cannot be read: {error}"
-        ) from error
+        whose = f"{machine} of {module_id or 'the station'}"
+        raise WorldError(f"the stored state of {whose} cannot be read: {error}") from error

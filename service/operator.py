@@ -61,6 +61,6 @@ class Operator:
         else:
             modules = [module_id] if module_id is not None else list(self._station.modules)
             hand = PauseRequested() if command == "pause" else ResumeRequested()
-            taken = any([self._station.tell(transaction, (module, "firmware"), hand) for module in modules])
+            taken = sum(self._station.tell(transaction, (module, "firmware"), hand) for module in modules) > 0
             done = "paused" if command == "pause" else "resumed"
         return {"done": done} if taken else {"error": NOTHING_TO_DO[command]}

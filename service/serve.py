@@ -9,6 +9,7 @@ from typing import Any
 import structlog
 
 from everest_system.admission import Admission
+from everest_system.configuration.settings import Settings
 from everest_system.fsm.firmware.rules import FirmwareRules
 from everest_system.fsm.firmware.states import ENDS as FIRMWARE_ENDS
 from everest_system.fsm.firmware.states import FirmwareState
@@ -28,7 +29,6 @@ from everest_system.ports import BootedInPlace
 from everest_system.report import PLATFORM
 from everest_system.scheduling.clock import SystemClock
 from everest_system.scheduling.reactor import Reactor
-from everest_system.configuration.settings import Settings
 from everest_system.station import Edges, Pace, Station
 from everest_system.tools import Tools
 from everest_system.version import __version__
@@ -155,9 +155,9 @@ class Service:
 def mqtt_settings(settings: Settings) -> MqttSettings:
     """The broker, as the wire wants it."""
     mqtt = settings.mqtt
-    tls = mqtt.tls and TlsFiles(
-        *(str(file or "") for file in (mqtt.tls.ca_file, mqtt.tls.cert_file, mqtt.tls.key_file))
-    )
+    tls = None
+    if mqtt.tls is not None:
+        tls = TlsFiles(*(str(file or "") for file in (mqtt.tls.ca_file, mqtt.tls.cert_file, mqtt.tls.key_file)))
     return MqttSettings(
         host=mqtt.host,
         port=mqtt.port,

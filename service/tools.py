@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from shutil import rmtree
 
+from everest_system.configuration.settings import Settings
 from everest_system.fsm.artifact import Artifact
 from everest_system.fsm.messages import FirmwareUpdateRequest
 from everest_system.io.installers.port import Activation, Facts, Installer
@@ -14,7 +15,6 @@ from everest_system.io.platforms.dry_run import DryRunPlatform
 from everest_system.io.platforms.port import Platform
 from everest_system.io.transfer import TransferSettings
 from everest_system.io.url import without_userinfo
-from everest_system.configuration.settings import Settings
 from everest_system.signing import SigningCertificates
 
 

@@ -13,8 +13,8 @@ from everest_system.fsm.presence.states import PresenceState
 from everest_system.fsm.presence.table import RECOVERY, TABLE
 
 HEARTBEAT_LIMIT = 1 << 64  # heartbeats wrap to 0 here
-SLOWEST = 0.5  # a heartbeat slower than this share of its own pace is another EVerest's
-SLACK = 3  # heartbeats that may be late without meaning anything
+SLOWEST = 0.5  # after a silence, a number that grew slower than this share of the pace is another EVerest's
+BASELINE = 5  # heartbeats that a pace is measured over: fewer may have come in a bunch
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,15 +64,16 @@ class PresenceMachine(TableMachine[PresenceSnapshot]):
     # --- heartbeats ---
 
     def is_new_run(self) -> bool:
-        """The number is below the last, or below what the time passed allows: another EVerest counts."""
+        """The number is not above the last, or below what the time passed allows: another EVerest counts."""
         last = self.draft.number
         if last is None:
             return False
         growth = self.event.number - last
         if growth < -HEARTBEAT_LIMIT // 2:
             growth += HEARTBEAT_LIMIT  # it wrapped
-        elapsed = self.now.monotonic - self.draft.heard_at
-        return bool(growth < 0 or growth + SLACK < SLOWEST * elapsed / self.draft.period_s)
+        silence_s = self.now.monotonic - self.draft.heard_at
+        too_slow = silence_s >= self.rules.timeout_s and growth < SLOWEST * silence_s / self.draft.period_s
+        return bool(growth <= 0 or too_slow)
 
     def is_registered(self) -> bool:
         """EVerest has been up for so long that its CSMS knows of it, or a word from there came in this run."""
@@ -81,16 +82,21 @@ class PresenceMachine(TableMachine[PresenceSnapshot]):
 
     def hear_heartbeat(self) -> None:
         """Note the number, and the pace."""
-        last = self.draft.number
-        if last is None:
+        if self.draft.number is None:
+            self._begin_counting()
             self._await_registration(self.event.number * self.draft.period_s)
-        elif self.event.number > last:
-            self.draft.period_s = (self.now.monotonic - self.draft.heard_at) / (self.event.number - last) or 1.0
+        elif self.event.number - self.draft.first_number >= BASELINE:
+            counted_s = self.now.monotonic - self.draft.first_at
+            self.draft.period_s = max(counted_s / (self.event.number - self.draft.first_number), 0.001)
         self._note_heartbeat()
+
+    def _begin_counting(self) -> None:
+        self.draft.first_number, self.draft.first_at, self.draft.period_s = self.event.number, self.now.monotonic, 1.0
 
     def meet_new_run(self) -> None:
         """Another EVerest: what the last one did not hear is to be said again."""
         self._new_run()
+        self._begin_counting()
         self._note_heartbeat()
 
     def _note_heartbeat(self) -> None:
@@ -149,7 +155,6 @@ class PresenceMachine(TableMachine[PresenceSnapshot]):
 
     def _new_run(self) -> None:
         self.draft.run += 1
-        self.draft.period_s = 1.0
         self.draft.has_spoken = self.draft.from_csms = self.draft.waited = False
         self.clear_timers(RegistrationTimedOut)
         self._await_registration(0)

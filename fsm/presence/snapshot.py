@@ -15,7 +15,9 @@ class PresenceSnapshot(Snapshot):
             EVerest's.
         number: its last heartbeat; None before the first.
         heard_at: when that came, in seconds of the monotonic clock.
-        period_s: the time between its heartbeats, as observed.
+        first_number: the first heartbeat of this run that was heard, ...
+        first_at: ... and when that came.
+        period_s: the time between its heartbeats, as observed since then; above 0.
         has_spoken: other messages of this run came.
         from_csms: among them one that only an accepted CSMS can have caused.
         words_count: in the absence of heartbeats, any message shows that EVerest is there.
@@ -27,6 +29,8 @@ class PresenceSnapshot(Snapshot):
     timers: dict[str, Deadline] = Field(default={}, exclude=True)
     number: int | None = Field(default=None, exclude=True)
     heard_at: float = Field(default=0.0, exclude=True)
+    first_number: int = Field(default=0, exclude=True)
+    first_at: float = Field(default=0.0, exclude=True)
     period_s: float = Field(default=1.0, exclude=True)
     has_spoken: bool = Field(default=False, exclude=True)
     from_csms: bool = Field(default=False, exclude=True)

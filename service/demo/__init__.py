@@ -1,0 +1,1 @@
+"""The demonstration: a whole station on one machine."""
