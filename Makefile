@@ -1,0 +1,66 @@
+# make demo   a whole station on this machine, from a firmware update to a log upload
+# make test   the whole test suite
+# make check  all that CI runs: format, lint, types, tests with coverage floors, drawings and documents up to date
+# make soak   what takes longer: random kills, property tests with many examples
+# make bench  figures beside named peers
+
+PYTHON ?= python3.11
+VENV   := .venv
+BIN    := $(VENV)/bin
+JOBS   ?= 2
+
+# A strict editable install does not see new files until it is made again: it depends on the list of them.
+FILES    := $(sort $(shell find fsm io scheduling diagrams service -name '*.py' -o -name '*.toml' -o -name py.typed))
+FILELIST := $(VENV)/files
+
+.PHONY: demo test check soak bench format diagrams documents install clean FORCE
+
+demo: install
+	$(BIN)/everest-system demo
+
+test: install
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal
+
+check: install
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy -p everest_system
+	$(BIN)/everest-system diagram --check
+	$(BIN)/python -m everest_system.configuration.document | diff docs/configuration.md -
+	rm -f .coverage .coverage.*
+	COVERAGE_PROCESS_START=$(CURDIR)/pyproject.toml $(MAKE) test PYTEST_ADDOPTS="--cov --cov-report="
+	$(BIN)/coverage report --fail-under=95
+	$(BIN)/coverage report --include='fsm/*,scheduling/*' --fail-under=100
+
+soak: install
+	$(BIN)/python -m pytest -n $(JOBS) -m soak
+
+bench: install
+	$(BIN)/python -m bench
+
+format: install
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+diagrams: install
+	$(BIN)/python -m everest_system.diagrams
+
+documents: install
+	$(BIN)/python -m everest_system.configuration.document > docs/configuration.md
+
+install: $(VENV)/installed
+
+$(VENV)/installed: pyproject.toml $(FILELIST) | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(BIN)/python -m pip install --quiet --config-settings editable_mode=strict \
+		--editable '.[demo,diagrams,simulation]' --group test --group check
+	touch $@
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(FILELIST): FORCE | $(BIN)/python
+	@echo '$(FILES)' | cmp -s - $@ || echo '$(FILES)' > $@
+
+clean:
+	rm -rf $(VENV) build *.egg-info
