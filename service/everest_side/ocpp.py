@@ -5,8 +5,9 @@ boot. The filter remembers those all the same: what came too early is lost for g
 installation once, when the trigger status passes: SignatureVerified if the request had a certificate or a signature,
 else Downloaded. A request from before EVerest's start it does not know, and takes for a signed one.
 
-OCPP 1.6 has neither filter nor gate. After the first trigger it permits again with each later status, that of the next
-update included. With request id -1 it knows the words of its own older messages only, and some log statuses end EVerest.
+OCPP 1.6 has neither filter nor gate. After the first trigger it permits again with each later status, those of the
+next update included. With request id -1 it knows the words of its own older messages only, and some log statuses end
+EVerest.
 """
 
 from dataclasses import dataclass

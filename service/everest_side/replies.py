@@ -1,7 +1,7 @@
 """Replies, read as strictly as EVerest reads them.
 
-EVerest goes on waiting after a malformed reply, for minutes. So nothing here is lenient: words stand in quotes, booleans
-are `true` and `false`, and what is absent is left out rather than null.
+EVerest goes on waiting after a malformed reply, for minutes. So nothing here is lenient: words stand in quotes,
+booleans are `true` and `false`, and what is absent is left out rather than null.
 
     >>> parse_reply("update_firmware", b'"Accepted"')
     <UpdateFirmwareResponse.ACCEPTED: 'Accepted'>

@@ -164,7 +164,8 @@ def watch(
     def ours(status: Status) -> bool:
         return status.kind == request.kind and status.request_id == request.request_id
 
-    failures, last = 0, None
+    failures = 0
+    last: Status | None = None
     while True:
         patience_s = 2 * request.retry_interval_s + grace_s if last and last.word in FAILED_ATTEMPTS else None
         try:

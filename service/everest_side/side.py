@@ -1,9 +1,10 @@
 """EVerest, as the service's peer on the wire: one run of EVerest after the other.
 
-`start()` does what EVerest does, in its order: connect with a clean start, subscribe with QoS 0 to statuses, replies and
-the communication check, begin the heartbeat at 0, ask for the boot reason. From then on statuses are judged as EVerest's
-OCPP modules judge them, and the permission to install follows its trigger. The run ends with `stop()`, with the loss of
-the broker, or when a status makes EVerest fall over; `restart()` begins the next one, which remembers nothing.
+`start()` does what EVerest does, in its order: connect with a clean start, subscribe with QoS 0 to statuses, replies
+and the communication check, begin the heartbeat at 0, ask for the boot reason. From then on statuses are judged as
+EVerest's OCPP modules judge them, and the permission to install follows its trigger. The run ends with `stop()`, with
+the loss of the broker, or when a status makes EVerest fall over; `restart()` begins the next one, which remembers
+nothing.
 
 Nothing that is sent is checked: EVerest forwards what a CSMS says as it stands. What arrives is read strictly, and what
 is malformed is noted in `warnings` and otherwise as good as never sent.
@@ -19,7 +20,7 @@ import threading
 import uuid
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from time import monotonic
 from typing import Any, Literal, Self, cast
@@ -28,7 +29,9 @@ from everest_system.everest_side.errors import EverestSideError, NoReplyError
 from everest_system.everest_side.heartbeat import Heartbeat
 from everest_system.everest_side.monitoring import CHECK_PERIOD_S, CommunicationMonitoring
 from everest_system.everest_side.ocpp import OcppModule, OcppVersion
-from everest_system.everest_side.replies import REQUESTS, Reply, parse_reply
+from everest_system.everest_side.permission import Permission
+from everest_system.everest_side.questions import Question, Questions
+from everest_system.everest_side.replies import REQUESTS, Reply
 from everest_system.everest_side.status import Kind, Status, parse_status
 from everest_system.everest_side.status_log import StatusLog
 from everest_system.everest_side.strict_json import write_json
@@ -39,15 +42,6 @@ from everest_system.io.topics import Topics
 
 NOT_STARTED = "EVerest's side is not started"
 _ACCEPTED = frozenset({"Accepted", "AcceptedCanceled"})
-
-
-@dataclass
-class _Question:
-    """A request on its way."""
-
-    command: str
-    payload: Any
-    reply: Reply | None = None
 
 
 class EverestSide:
@@ -119,10 +113,10 @@ class EverestSide:
         self._connected = False
         self._ocpp = OcppModule(self._ocpp_version)
         self._monitoring = CommunicationMonitoring(self._check_period_s)
-        self._questions: dict[str, _Question] = {}
-        self._boot_question: _Question | None = None
+        self._questions = Questions(self._changed, lambda: self._ended)
+        self._boot_question: Question | None = None
         self._heartbeat: Heartbeat | None = None
-        self._permissions: list[threading.Timer] = []
+        self._permission = Permission(self._permission_delay_s, self._permit)
 
     # The run
 
@@ -143,12 +137,10 @@ class EverestSide:
             self.stop()
             raise EverestSideError(reason)
         if self._heartbeat_s is not None:
-            self._heartbeat = Heartbeat(
-                self._heartbeat_s, lambda number: self._publish("heartbeat", write_json(number))
-            )
+            self._heartbeat = Heartbeat(self._heartbeat_s, self._beat)
             self._heartbeat.start()
         if self._ocpp_version is not None:
-            self._boot_question, _ = self._ask("get_boot_reason", None)
+            self._boot_question = self._ask("get_boot_reason", None)
 
     def stop(self) -> None:
         """End the run; what is on its way still goes out. It may have ended before, or never begun."""
@@ -199,12 +191,11 @@ class EverestSide:
         if command not in REQUESTS:
             raise ValueError(f"{command} is no command with a reply")
         with self._turns[command]:
-            question, token = self._ask(command, payload)
+            question = self._ask(command, payload)
             try:
-                return self._answer(question, timeout_s)
+                return self._questions.answer(question, timeout_s)
             finally:
-                with self._changed:
-                    self._questions.pop(token, None)
+                self._questions.close(question)
 
     def accept_boot(self, now: datetime | None = None, timeout_s: float = 10.0) -> bool:
         """Let the CSMS accept the BootNotification: statuses pass from now on, and `set_system_time` is sent.
@@ -232,7 +223,7 @@ class EverestSide:
         """
         if self._boot_question is None:
             raise NoReplyError("nobody asked for the boot reason")
-        return BootReason(str(self._answer(self._boot_question, timeout_s)))
+        return BootReason(str(self._questions.answer(self._boot_question, timeout_s)))
 
     def tell(self, command: str, payload: bytes) -> None:
         """Send a one-way message as it stands.
@@ -317,25 +308,19 @@ class EverestSide:
 
     # Inside
 
-    def _ask(self, command: str, payload: Any) -> tuple[_Question, str]:
-        token = str(uuid.uuid4())
-        message: dict[str, Any] = {"headers": {"replyTo": self._reply_to + token}}
+    def _ask(self, command: str, payload: Any) -> Question:
+        question = self._questions.open(command, payload)
+        message: dict[str, Any] = {"headers": {"replyTo": self._reply_to + question.token}}
         if command != "get_boot_reason":
             message["payload"] = payload
-        question = _Question(command, payload)
-        with self._changed:
-            self._questions[token] = question
         self.tell(command, write_json(message))
-        return question, token
+        return question
 
-    def _answer(self, question: _Question, timeout_s: float) -> Reply:
-        with self._changed:
-            self._changed.wait_for(lambda: question.reply is not None or self._ended, timeout_s)
-            if question.reply is not None:
-                return question.reply
-            if self._ended:
-                raise EverestSideError(self._ended)
-        raise NoReplyError(f"no reply to {question.command} within {timeout_s:g} s")
+    def _beat(self, number: int) -> None:
+        self._publish("heartbeat", write_json(number))
+
+    def _permit(self) -> None:
+        self._publish("allow_firmware_installation", self._permission_payload)
 
     def _publish(self, command: str, payload: bytes) -> bool:
         if self._ended:
@@ -346,8 +331,7 @@ class EverestSide:
     def _end(self, reason: str) -> None:
         with self._changed:
             self._ended = self._ended or reason
-            for permission in self._permissions:
-                permission.cancel()
+            self._permission.end()
             if self._heartbeat is not None:
                 self._heartbeat.end()
             self._changed.notify_all()
@@ -387,21 +371,7 @@ class EverestSide:
         if verdict.ends:
             self._end(verdict.ends)
         elif verdict.permits:
-            self._permit()
-
-    def _permit(self) -> None:
-        if self._permission_delay_s is None:
-            return
-        if self._permission_delay_s == 0:
-            self._publish("allow_firmware_installation", self._permission_payload)
-            return
-        timer = threading.Timer(
-            self._permission_delay_s, self._publish, ("allow_firmware_installation", self._permission_payload)
-        )
-        timer.daemon = True
-        with self._changed:
-            self._permissions.append(timer)
-            timer.start()
+            self._permission.due()
 
     def _on_check(self, payload: bytes) -> None:
         with self._changed:
@@ -410,16 +380,13 @@ class EverestSide:
             self._changed.notify_all()
 
     def _on_reply(self, token: str, payload: bytes) -> None:
-        with self._changed:
-            question = self._questions.get(token)
-            if question is None or question.reply is not None:
-                return  # a repeated reply, a late one, or one to another EVerest
-            reply = parse_reply(question.command, payload)
-            if question.command == "update_firmware" and reply in _ACCEPTED and isinstance(question.payload, dict):
-                signed = bool(question.payload.get("signing_certificate") or question.payload.get("signature"))
-                self._ocpp.update_accepted(question.payload.get("request_id"), signed=signed)
-            question.reply = reply
-            self._changed.notify_all()
+        question = self._questions.take(token, payload)
+        if question is None or question.command != "update_firmware" or question.reply not in _ACCEPTED:
+            return
+        request = question.payload
+        if isinstance(request, dict) and isinstance(request.get("request_id"), int):
+            signed = bool(request.get("signing_certificate") or request.get("signature"))
+            self._ocpp.update_accepted(request["request_id"], signed=signed)
 
     def _warn(self, line: str) -> None:
         with self._changed:
