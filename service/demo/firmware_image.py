@@ -1,9 +1,10 @@
 """Firmware as a manufacturer would deliver it: an image, its signature, and the certificates that vouch for it.
 
-firmware = make_firmware(folder, size_mib=32)
-firmware.root              # for `firmware.trust_anchors`
-firmware.certificate       # for the request, with firmware.signature
-firmware.tampered          # the same image with one bit changed: its signature is wrong
+Example:
+    firmware = make_firmware(folder, size_mib=32)
+    firmware.root              # for `firmware.trust_anchors`
+    firmware.certificate       # for the request, with firmware.signature
+    firmware.tampered          # the same image with one bit changed: its signature is wrong
 """
 
 import base64

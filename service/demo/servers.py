@@ -105,7 +105,7 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._store(target, int(length))
 
-    do_POST = do_PUT
+    do_POST = do_PUT  # noqa: N815 - the base class's spelling
 
     def _file(self) -> Path | None:
         """The file that the request names; None when it is not below the folder."""
@@ -207,7 +207,7 @@ class FtpServer:
                 authorizer.add_anonymous(str(folder), perm="elradfmw")
 
         class Handler(FTPHandler):  # type: ignore[misc]
-            pass
+            auth_failed_timeout = 0.1  # nobody guesses passwords here
 
         Handler.authorizer = authorizer
         self._userinfo = f"{quote(user, '')}:{quote(password, '')}@" if user else ""
