@@ -90,6 +90,11 @@ class Reactor(BaseScheduler):  # type: ignore[misc]  # APScheduler ships no type
         """The timers that `owner` waits for, by name."""
         return {name: deadline for (mine, name), (_, deadline) in self._deadlines.items() if mine == owner}
 
+    def seconds_left(self) -> dict[tuple[str, str], float]:
+        """How long each timer has until it is due, by owner and name; below zero for one that is late."""
+        now = self.clock.now()
+        return {key: remaining(deadline, now) for key, (_, deadline) in self._deadlines.items()}
+
     def run(self) -> None:
         """Take turns until `stop`; what handling an event raises ends it too."""
         while not self._stopping:
