@@ -31,8 +31,9 @@ class Heartbeat:
         self._ended.set()
 
     def join(self) -> None:
-        """Wait until none can come any more, once it has been ended."""
-        self._thread.join()
+        """Wait until none can come any more, once it has been ended; it may never have begun."""
+        if self._thread.ident is not None:
+            self._thread.join()
 
     def _run(self) -> None:
         number, due = 0, monotonic()

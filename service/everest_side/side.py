@@ -18,7 +18,6 @@ Example:
 
 import threading
 import uuid
-from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -42,6 +41,7 @@ from everest_system.io.topics import Topics
 
 NOT_STARTED = "EVerest's side is not started"
 _ACCEPTED = frozenset({"Accepted", "AcceptedCanceled"})
+_LONGEST_WARNING = 300
 
 
 class EverestSide:
@@ -99,7 +99,7 @@ class EverestSide:
         self._changed = threading.Condition()
         self._ended = NOT_STARTED
         self._log = StatusLog(self._changed, lambda: self._ended)
-        self._turns: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
+        self._turns = {command: threading.Lock() for command in REQUESTS}
         self._begin_run()
 
     def __enter__(self) -> Self:
@@ -115,7 +115,7 @@ class EverestSide:
         self._monitoring = CommunicationMonitoring(self._check_period_s)
         self._questions = Questions(self._changed, lambda: self._ended)
         self._boot_question: Question | None = None
-        self._heartbeat: Heartbeat | None = None
+        self._heartbeat = None if self._heartbeat_s is None else Heartbeat(self._heartbeat_s, self._beat)
         self._permission = Permission(self._permission_delay_s, self._permit)
 
     # The run
@@ -136,8 +136,7 @@ class EverestSide:
         if reason:
             self.stop()
             raise EverestSideError(reason)
-        if self._heartbeat_s is not None:
-            self._heartbeat = Heartbeat(self._heartbeat_s, self._beat)
+        if self._heartbeat is not None:
             self._heartbeat.start()
         if self._ocpp_version is not None:
             self._boot_question = self._ask("get_boot_reason", None)
@@ -361,7 +360,7 @@ class EverestSide:
             else:
                 self._on_reply(message.topic.removeprefix(self._replies), message.payload)
         except ValueError as error:
-            self._warn(f"{message.topic}: {error}")
+            self._warn(f"{message.topic}: {error}"[:_LONGEST_WARNING])
 
     def _on_status(self, kind: Kind, payload: bytes) -> None:
         report = parse_status(kind, payload)

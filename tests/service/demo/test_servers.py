@@ -1,14 +1,21 @@
 """The demonstration's file servers."""
 
 import ftplib
+import hashlib
 import http.client
 import socket
+import threading
 import time
 from urllib.parse import urlsplit
 
 import pytest
 
 from everest_system.demo.servers import FtpServer, HttpServer
+from everest_system.fsm.artifact import Part
+from everest_system.io.download import download
+from everest_system.io.transfer import TransferSettings
+from everest_system.io.upload import upload
+from everest_system.io.url import upload_target
 
 CONTENT = bytes(range(256)) * 1024  # four blocks
 
@@ -216,3 +223,31 @@ def test_only_the_loopback_listens(folder):
     """Nobody from outside reaches the servers."""
     with HttpServer(folder) as web, FtpServer(folder) as ftp:
         assert web._server.socket.getsockname()[0] == ftp._server.socket.getsockname()[0] == "127.0.0.1"
+
+
+@pytest.mark.parametrize("kind", ["http", "ftp"])
+def test_the_service_loads_and_sends(folder, tmp_path, kind):
+    """The service's own transfers work with both servers: a download, continued where HTTP allows, and an upload."""
+    part_file, archive = tmp_path / "part", tmp_path / "logs.tar.gz"
+    part_file.write_bytes(CONTENT[:1000])
+    archive.write_bytes(CONTENT * 8)  # enough to be announced with Expect: 100-continue
+    how = {"settings": TransferSettings(), "schemes": {"http", "ftp"}, "canceled": threading.Event()}
+    kept = Part()
+    with HttpServer(folder) if kind == "http" else FtpServer(folder, "station", "p@ss") as server:
+        if kind == "http":
+            etag = ask(server, "HEAD", "/fw.img")[1]["ETag"]
+            kept = Part(length=1000, total=len(CONTENT), validator=etag)
+        artifact = download(
+            server.url("fw.img"),
+            part_file,
+            kept,
+            max_size_bytes=1 << 20,
+            on_part=lambda _part: None,
+            on_progress=lambda _done, _total: None,
+            **how,
+        )
+        target = upload_target(server.url(), archive.name)
+        upload(archive, target, on_progress=lambda _done, _total: None, **how)
+    assert artifact.sha256 == hashlib.sha256(CONTENT).hexdigest()
+    assert part_file.read_bytes() == CONTENT
+    assert (folder / archive.name).read_bytes() == CONTENT * 8

@@ -517,6 +517,23 @@ def test_log_status_that_ocpp_16_cannot_take_ends_everest(system, side):
     with pytest.raises(EverestSideError, match="threw"):
         everest.call("is_reset_allowed", "Soft")
     assert words(everest.arrived) == [("AcceptedCanceled", 7)]
+    everest.stop()
+    assert "threw" in everest.ended  # the first cause stays
+
+
+def test_works_with_either_broker(broker):
+    """Heartbeat, request, status and permission get through with QoS 2 and in order, on EVerest's own broker too."""
+    with ScriptedSystem(broker.port) as system:
+        system.replies["set_system_time"] = [b"true"]
+        with EverestSide(MqttSettings(broker.host, broker.port), heartbeat_s=0.02) as everest:
+            assert everest.accept_boot()
+            update(system, everest)
+            system.status("SignatureVerified", 7)
+            assert system.next_raw("allow_firmware_installation") == b"true"
+            assert system.wait_for_beats(5)[:5] == [0, 1, 2, 3, 4]
+    commands = [command for command, *_ in system.heard]
+    assert commands == ["get_boot_reason", "set_system_time", "update_firmware", "allow_firmware_installation"]
+    assert {qos for *_, qos in system.heard} == {2}
 
 
 def test_context_is_a_run(port, system):
