@@ -4,7 +4,7 @@
 # make soak   what takes longer: random kills, property tests with many examples
 # make bench  figures beside named peers
 
-PYTHON ?= python3.11
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV   := .venv
 BIN    := $(VENV)/bin
 JOBS   ?= 2
@@ -51,10 +51,11 @@ documents: install
 install: $(VENV)/installed
 
 $(VENV)/installed: pyproject.toml $(FILELIST) | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
-	$(BIN)/python -m pip install --quiet --config-settings editable_mode=strict \
+	@$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+	@echo "installing the project and its libraries into $(VENV) ..."
+	@PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --config-settings editable_mode=strict \
 		--editable '.[demo,diagrams,simulation]' --group test --group check
-	touch $@
+	@touch $@
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
