@@ -50,7 +50,7 @@ class Status:
         run: the count of the EVerest that the request came from.
         word: a FirmwareUpdateStatusEnum or LogStatusEnum word.
         is_end: whether the request ends with it.
-        predecessor: the word published before it for the same request; "" if it is the first.
+        predecessor: the last other word published before it for the same request; "" if there was none.
     """
 
     machine: str
@@ -227,12 +227,13 @@ class TableMachine(Generic[SnapshotT]):
 
     def _take(self, event: Event) -> bool:
         name, rows = type(event).__name__, self.table[self.state]
+        is_ignored = type(event) in rows.ignored
+        if not is_ignored and not any(row.event is type(event) for row in rows.rows):
+            raise IllegalEventError(self.name, self.state, name)
         if isinstance(event, JobEvent):
             self.clear_timers(type(event))
-        if type(event) in rows.ignored:
+        if is_ignored:
             return False
-        if not any(row.event is type(event) for row in rows.rows):
-            raise IllegalEventError(self.name, self.state, name)
         self.event = event
         if not self.may_trigger(name):  # type: ignore[attr-defined]  # given by transitions
             return False
