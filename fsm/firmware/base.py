@@ -55,6 +55,8 @@ class FirmwareBase(TableMachine[FirmwareSnapshot]):
         """Say `word` of the current request, in the words that a request without an id can bear."""
         if self.request.request_id == -1:
             word = WITHOUT_REQUEST_ID.get(word, word)
+        if word != self.draft.last_word:
+            self.draft.word_before = self.draft.last_word
         self.say(
             Status(
                 machine=self.name,
@@ -63,7 +65,7 @@ class FirmwareBase(TableMachine[FirmwareSnapshot]):
                 run=self.draft.run,
                 word=word,
                 is_end=is_end,
-                predecessor=self.draft.last_word,
+                predecessor=self.draft.word_before,
             )
         )
         self.draft.last_word = word

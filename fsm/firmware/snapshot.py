@@ -32,6 +32,7 @@ class FirmwareSnapshot(Snapshot):
         reply_to: where it wanted its reply; a second delivery of it is known by this.
         run: the count of the EVerest that sent it.
         last_word: the status published last for it; "" before the first.
+        word_before: the last one that was another than that; "" if there was none.
         attempts: download attempts used up.
         part: what of the file is safe on disk.
         furthest: the furthest byte ever kept for this update.
@@ -53,6 +54,7 @@ class FirmwareSnapshot(Snapshot):
     reply_to: str | None = None
     run: int = 0
     last_word: str = ""
+    word_before: str = ""
     attempts: int = 0
     part: Part = Part()
     furthest: int = 0

@@ -66,6 +66,8 @@ class LogsMachine(TableMachine[LogsSnapshot]):
         word = self._word(self.draft.state)
         if word is None:
             return
+        if word != self.draft.last_word:
+            self.draft.word_before = self.draft.last_word
         self.say(
             Status(
                 machine=self.name,
@@ -74,7 +76,7 @@ class LogsMachine(TableMachine[LogsSnapshot]):
                 run=self.draft.run,
                 word=word,
                 is_end=self.draft.state in ENDS,
-                predecessor=self.draft.last_word,
+                predecessor=self.draft.word_before,
             )
         )
         self.draft.last_word = word

@@ -15,6 +15,7 @@ class LogsSnapshot(Snapshot):
         file_name: the archive's name, as the reply gave it.
         length: the archive's length in bytes, once it is complete.
         last_word: the status published last for it; "" before the first.
+        word_before: the last one that was another than that; "" if there was none.
         attempts: upload attempts used up.
         reason: why the upload ended as it did, or why the last attempt failed.
     """
@@ -26,5 +27,6 @@ class LogsSnapshot(Snapshot):
     file_name: str = ""
     length: int | None = None
     last_word: str = ""
+    word_before: str = ""
     attempts: int = 0
     reason: str = ""
