@@ -4,6 +4,7 @@ from everest_system.fsm.deadlines import At
 from everest_system.fsm.firmware.base import FirmwareBase, Word
 from everest_system.fsm.firmware.events import InstallTimeReached, PermissionTimedOut
 from everest_system.fsm.firmware.snapshot import Fault, Permission
+from everest_system.fsm.firmware.states import FirmwareState
 from everest_system.fsm.orders import CheckArtifact, StartInstall
 
 
@@ -16,6 +17,11 @@ class Installation(FirmwareBase):
         """Have the signature verified and the installer look at the file."""
         assert self.draft.artifact is not None
         self.order(CheckArtifact(self.draft.job, self.new_work(), self.request, self.draft.artifact))
+
+    def check_again(self) -> None:
+        """Go on after a crash in the middle; whatever EVerest answered meanwhile is not to be relied on."""
+        self.forget_permission()
+        self.check_artifact()
 
     def keep_target(self) -> None:
         """Remember where to install to, before anything is written there."""
@@ -74,19 +80,25 @@ class Installation(FirmwareBase):
         return not self.rules.permission_required or self.draft.permission is Permission.GIVEN
 
     def forget_permission(self) -> None:
-        """The EVerest that gave it, or would have, is gone; the next one gives its own when asked."""
-        self.draft.permission = Permission.NONE
-        self.draft.ask_again = True
+        """The EVerest that gave it, or would have, is gone; the next one gives its own when asked.
 
-    def doubt_permission(self) -> None:
-        """An answer may have come while we were away: ask once more when it is needed."""
-        self.draft.ask_again = self.draft.permission is not Permission.GIVEN
+        After a start of ours it may be gone too: a power cut ends both. Asking once more does no harm if it is not.
+        """
+        self.draft.permission = Permission.NONE
+        self.draft.ask_again = not (self.draft.state is FirmwareState.DOWNLOADED and self.is_signed())  # not yet asked
 
     def wait_for_permission(self) -> None:
         """Wait for as long as configured, and say the trigger status again if it may have gone unheard."""
         if self.rules.permission_timeout_s:
             self.set_timer(PermissionTimedOut, self.rules.permission_timeout_s)
         if self.draft.ask_again:
+            self.ask_everest_again()
+
+    def wait_on(self) -> None:
+        """After a start: ask for the permission again, if it is still wanted."""
+        if self.permitted():
+            self.go_on()
+        else:
             self.ask_everest_again()
 
     def ask_everest_again(self) -> None:

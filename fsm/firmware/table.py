@@ -161,6 +161,7 @@ TABLE: dict[FirmwareState, StateRows] = {
         Row(PermissionGiven,    S.INSTALLING, when="armed", do="keep_permission"),
         Row(PermissionTimedOut, S.INSTALLATION_FAILED, do="note_no_permission"),
         Row(EverestRestarted,   do="ask_new_everest"),
+        Row(Proceeding,         S.INSTALLING, when="permitted"),  # the configuration changed between two starts
         _LISTEN, _CANCEL,
         enter="wait_for_permission",
     ),
@@ -218,8 +219,8 @@ RECOVERY: dict[FirmwareState, str] = {
     S.DOWNLOAD_RETRY_SCHEDULED:    "nothing",
     S.DOWNLOADED:                  "check_again",
     S.SIGNATURE_VERIFIED:          "go_on",
-    S.INSTALL_SCHEDULED:           "doubt_permission",
-    S.AWAITING_PERMISSION:         "ask_everest_again",
+    S.INSTALL_SCHEDULED:           "forget_permission",
+    S.AWAITING_PERMISSION:         "wait_on",
     S.INSTALLING:                  "install_on",
     S.REBOOTING:                   "look_for_boot",
     S.CONFIRMING:                  "confirm",
