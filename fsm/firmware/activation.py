@@ -49,11 +49,13 @@ class Activation(FirmwareBase):
 
     def reboot_again(self) -> None:
         """The reboot did not come: order it once more, a little later."""
+        self.stop_work()
         self.clear_timers(RebootOverdue)
         self.set_timer(RebootDue, self.rules.reboot_grace_s)
 
     def note_no_reboot(self) -> None:
         """It never came."""
+        self.stop_work()
         self.draft.reason = f"the reboot was ordered {self.draft.reboots} times and did not come"
 
     def look_for_boot(self) -> None:

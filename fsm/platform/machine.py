@@ -35,6 +35,14 @@ class PlatformMachine(TableMachine[PlatformSnapshot]):
         self.draft.tries = 0
         self.draft.type, self.draft.reason = self.event.type, self.event.reason
 
+    def goes_further(self) -> bool:
+        """A machine has to boot; the reset that waits would only restart EVerest."""
+        return self.draft.type is ResetType.SOFT and self.event.type is not ResetType.SOFT
+
+    def go_further(self) -> None:
+        """The more thorough of two resets does for both."""
+        self.draft.type, self.draft.reason = self.event.type, self.event.reason
+
     def wait_for_delivery(self) -> None:
         """The update has ended: its end status is to be heard first, if that does not take too long."""
         self.set_timer(ResetDue, DELIVERY_TIMEOUT_S)
@@ -57,6 +65,7 @@ class PlatformMachine(TableMachine[PlatformSnapshot]):
 
     def give_up(self) -> None:
         """It could not be done; nobody is there to be told but the log."""
+        self.stop_work()
         self.clear_timers()
         self.draft.intended = None
 
@@ -76,6 +85,10 @@ class PlatformMachine(TableMachine[PlatformSnapshot]):
             self._explain_boot(BootReason.FIRMWARE_UPDATE)
         else:
             self.draft.intended = BootReason.FIRMWARE_UPDATE
+
+    def forget_intention(self) -> None:
+        """The update has ended: if its reboot never came, the next boot is another one."""
+        self.draft.intended = None
 
     def look_for_boot(self) -> bool:
         """After a start: note whether the machine has booted, and why."""

@@ -31,23 +31,25 @@ TABLE: dict[PlatformState, StateRows] = {
     S.IDLE: StateRows(
         Row(ResetRequested, S.RESET_PENDING, when="is_busy", do="accept"),
         Row(ResetRequested, S.RESETTING,     do="accept"),
+        Row(FirmwareSettled, do="forget_intention"),
         _ASKED, _FIRMWARE,
-        ignored=(FirmwareSettled, FirmwareHeard, MachineBooted),
+        ignored=(FirmwareHeard, MachineBooted),
         impossible=(ResetDue, ResetOverdue, ResetFailed, EverestRestartDone),
     ),
     S.RESET_PENDING: StateRows(
+        Row(ResetRequested,  when="goes_further", do="go_further"),
         Row(FirmwareSettled, do="wait_for_delivery"),
         Row(FirmwareHeard,   S.RESETTING),
         Row(ResetDue,        S.RESETTING),
         _ASKED, _FIRMWARE,
-        ignored=(ResetRequested, MachineBooted),  # the reset goes on waiting for the end status
+        ignored=(MachineBooted,),  # the reset goes on waiting for the end status
         impossible=(ResetOverdue, ResetFailed, EverestRestartDone),
     ),
     S.RESETTING: StateRows(
         Row(MachineBooted,      S.IDLE),
         Row(EverestRestartDone, S.IDLE),
         Row(ResetFailed,        S.IDLE,      do="give_up"),
-        Row(ResetOverdue,       S.RESETTING, when="may_try_again"),
+        Row(ResetOverdue,       S.RESETTING, when="may_try_again", do="stop_work"),
         Row(ResetOverdue,       S.IDLE,      do="give_up"),
         _ASKED, _FIRMWARE,
         ignored=(ResetRequested, FirmwareSettled, FirmwareHeard),  # one is on its way
