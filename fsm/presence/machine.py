@@ -76,15 +76,22 @@ class PresenceMachine(TableMachine[PresenceSnapshot]):
         return bool(growth <= 0 or too_slow)
 
     def is_registered(self) -> bool:
-        """EVerest has been up for so long that its CSMS knows of it, or a word from there came in this run."""
-        up_s = self.event.number * self.draft.period_s
-        return bool(self.draft.from_csms or up_s > self.rules.registration_timeout_s)
+        """A word of its CSMS came in this run, or it had been up for long when we met it.
+
+        One whose start we saw has to show it: its CSMS may be out of reach for longer than any timeout.
+        """
+        is_first = self.draft.number is None
+        return bool(self.draft.registered or (is_first and self._up_s() > self.rules.registration_timeout_s))
+
+    def _up_s(self) -> float:
+        return float(self.event.number * self.draft.period_s)
 
     def hear_heartbeat(self) -> None:
         """Note the number, and the pace."""
         if self.draft.number is None:
+            self.draft.registered = self.is_registered()
             self._begin_counting()
-            self._await_registration(self.event.number * self.draft.period_s)
+            self._await_registration(self._up_s())
         elif self.event.number - self.draft.first_number >= BASELINE:
             counted_s = self.now.monotonic - self.draft.first_at
             self.draft.period_s = max(counted_s / (self.event.number - self.draft.first_number), 0.001)
@@ -111,6 +118,15 @@ class PresenceMachine(TableMachine[PresenceSnapshot]):
     def words_count(self) -> bool:
         """Any message shows that EVerest is there."""
         return self.draft.words_count
+
+    def word_registers(self) -> bool:
+        """Any message shows that EVerest is there, and this one that its CSMS has accepted it, now or before."""
+        is_registered = self.event.is_from_csms or (self.draft.registered and not self.event.is_start)
+        return bool(self.draft.words_count and is_registered)
+
+    def has_registered(self) -> bool:
+        """A message of an accepted CSMS came while heartbeats were waited for in vain."""
+        return self.draft.registered
 
     def has_spoken(self) -> bool:
         """A message came while heartbeats were waited for in vain."""
@@ -144,7 +160,7 @@ class PresenceMachine(TableMachine[PresenceSnapshot]):
     def remember_word(self) -> None:
         """Note that it came, and what it shows."""
         self.draft.has_spoken = True
-        self.draft.from_csms = self.draft.from_csms or self.event.is_from_csms
+        self.draft.registered = self.draft.registered or self.event.is_from_csms
 
     def register(self) -> None:
         """The CSMS has accepted EVerest."""
@@ -155,7 +171,7 @@ class PresenceMachine(TableMachine[PresenceSnapshot]):
 
     def _new_run(self) -> None:
         self.draft.run += 1
-        self.draft.has_spoken = self.draft.from_csms = self.draft.waited = False
+        self.draft.has_spoken = self.draft.registered = self.draft.waited = False
         self.clear_timers(RegistrationTimedOut)
         self._await_registration(0)
         self.order(Tell("firmware", EverestRestarted()))

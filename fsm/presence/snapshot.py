@@ -19,7 +19,7 @@ class PresenceSnapshot(Snapshot):
         first_at: ... and when that came.
         period_s: the time between its heartbeats, as observed since then; above 0.
         has_spoken: other messages of this run came.
-        from_csms: among them one that only an accepted CSMS can have caused.
+        registered: its CSMS has accepted it in this run, whether or not it is present now.
         words_count: in the absence of heartbeats, any message shows that EVerest is there.
         waited: the time that results wait for the registration of this run is over.
     """
@@ -33,6 +33,6 @@ class PresenceSnapshot(Snapshot):
     first_at: float = Field(default=0.0, exclude=True)
     period_s: float = Field(default=1.0, exclude=True)
     has_spoken: bool = Field(default=False, exclude=True)
-    from_csms: bool = Field(default=False, exclude=True)
+    registered: bool = Field(default=False, exclude=True)
     words_count: bool = Field(default=False, exclude=True)
     waited: bool = Field(default=False, exclude=True)
