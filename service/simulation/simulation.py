@@ -1,0 +1,462 @@
+"""The station in virtual time.
+
+The reactor, the station and its machines are the real ones; everything around them is played. Time jumps: the reactor
+takes turns until nothing is left to do now, then the clock goes on to whatever is next, be it a timer of the station's
+or something that the world, EVerest or the operator is going to do.
+
+Two things happen all the time and mean nothing most of the time: EVerest's heartbeats and our communication checks.
+They are counted, not run. On the way to the next event only the last ones before it take place, at their own time; all
+heartbeats are run for as long as somebody waits for one (a status is in the outbox, EVerest has just come). So are the
+tries to reach a broker that is away. With `counts=False` nothing is left out.
+
+    with Simulation(settings) as simulation:
+        simulation.begin()
+        simulation.everest().ask("update_firmware", {"location": "https://csms.example/fw.bin", "request_id": 7})
+        simulation.run()                            # until nothing is going to happen any more
+        print(simulation.everest().heard)
+
+A crash is `kill_service`, with the machine `cut_power`; both can come at any moment between two turns. The next start
+has the same memory and the same world.
+"""
+
+import json
+from collections.abc import Callable
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from typing import Any, Self
+
+from structlog.testing import capture_logs
+
+from everest_system.broker import RECONNECT
+from everest_system.configuration.settings import Settings
+from everest_system.fsm.orders import SetSystemTime
+from everest_system.fsm.presence.events import HeartbeatsMissing
+from everest_system.fsm.presence.machine import BASELINE
+from everest_system.fsm.presence.states import PresenceState
+from everest_system.io.control import ControlRequest
+from everest_system.io.topics import Topics
+from everest_system.ports import BootedInPlace
+from everest_system.simulation.agenda import Agenda
+from everest_system.simulation.behaviour import EverestBehaviour, WorldBehaviour
+from everest_system.simulation.broker import FakeBroker, Health
+from everest_system.simulation.clock import FakeClock, microseconds
+from everest_system.simulation.everest import FakeEverest
+from everest_system.simulation.memory import FakeMemory
+from everest_system.simulation.service_life import ServiceLife
+from everest_system.simulation.timeline import Entry, Timeline
+from everest_system.simulation.world import World
+from everest_system.station import COMMUNICATION_CHECK, OWN
+
+STARTS = datetime(2026, 11, 22, 8, tzinfo=UTC)
+MOST_TURNS_AT_ONCE = 100_000  # more without time passing is a loop without an end
+_CHECK = (OWN, COMMUNICATION_CHECK)
+_RECONNECT = (OWN, RECONNECT)
+
+
+class StuckError(RuntimeError):
+    """Time does not go on: the station or the world has always something more to do now."""
+
+
+class Simulation:
+    """One machine with the service on it, EVerest beside it, and the world around it.
+
+    Args:
+        settings: the service's configuration.
+        world: how the world behaves at first.
+        everest: how EVerest behaves at first, that of each module.
+        starts: what the clocks show at the beginning.
+        counts: whether heartbeats and communication checks that nobody waits for are counted and not run.
+
+    Attributes:
+        clock, agenda, broker, world, memory: the parts that outlive the service.
+        life: the service; None while it does not run.
+        timeline: what has happened so far.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        world: WorldBehaviour | None = None,
+        everest: EverestBehaviour | None = None,
+        *,
+        starts: datetime = STARTS,
+        title: str = "",
+        counts: bool = True,
+    ) -> None:
+        self.settings = settings
+        self.clock = FakeClock(starts)
+        self.agenda = Agenda(self.clock)
+        self.broker = FakeBroker(self.agenda)
+        self.world = World(world or WorldBehaviour(), self.clock)
+        self.memory = FakeMemory()
+        self.life: ServiceLife | None = None
+        self.timeline = Timeline(title)
+        self._counts = counts
+        self._power_is_on = True
+        self._told = 0
+        self._lines: list[Any] = []
+        self._lines_told = 0
+        self._stack = ExitStack()
+        prefix = settings.mqtt.external_prefix
+        self._everests = {
+            module_id: FakeEverest(Topics(prefix, module_id), self.broker, self.clock, self.agenda, self.tell)
+            for module_id in settings.station.module_ids
+        }
+        for one in self._everests.values():
+            one.behaviour = everest or EverestBehaviour()
+        self.broker.listener = self._to_everest
+        self.change_world(self.world.behaviour)
+
+    def __enter__(self) -> Self:
+        self._stack.enter_context(self.clock)
+        self._lines = self._stack.enter_context(capture_logs())
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.life is not None:
+            self.life.crash()
+            self.life = None
+        self._stack.close()
+
+    def everest(self, module_id: str | None = None) -> FakeEverest:
+        """EVerest's side of a module, by default of the first one."""
+        return self._everests[module_id or self.settings.station.module_ids[0]]
+
+    def state(self, module_id: str, machine: str) -> str:
+        """The state of a machine, `NONE` where nothing was stored yet and no service runs."""
+        if self.life is not None:
+            machines = dict(self.life.station.machines())
+            return str(machines[module_id, machine].state)
+        text = self.memory.load().snapshots.get((module_id, machine))
+        return "NONE" if text is None else str(json.loads(text)["state"])
+
+    def tell(self, who: str, what: str) -> None:
+        """Write a line of the timeline."""
+        self.timeline.entries.append(Entry(self.clock.elapsed, self.clock.wall, who, what))
+
+    # --- time ---
+
+    def begin(self) -> None:
+        """Start the service, and EVerest beside it."""
+        self.start_service()
+        self.start_everest()
+
+    def run(self, until: int | None = None) -> None:
+        """Let time pass until `until`, in microseconds since the beginning; by default until all is quiet.
+
+        Raises:
+            StuckError: time does not go on.
+        """
+        self._settle()
+        while True:
+            stop = self._next_stop()
+            if until is not None:
+                stop = until if stop is None else min(stop, until)
+            if stop is None or stop <= self.clock.elapsed:
+                break
+            self._step_towards(stop)
+        self._count()
+
+    def run_for(self, seconds: float) -> None:
+        """Let `seconds` pass."""
+        self.run(self.clock.elapsed + microseconds(seconds))
+
+    # --- the service ---
+
+    def start_service(self) -> None:
+        """Start it, unless it runs, or there is no power."""
+        if self.life is None and self._power_is_on:
+            self.tell("world", "the service starts")
+            self.life = ServiceLife(
+                self.settings,
+                self.clock,
+                self.memory,
+                self.world,
+                self.agenda,
+                self.broker,
+                self,
+                self._boot_in_place,
+            )
+            self._observe()
+
+    def kill_service(self, away_s: float | None) -> None:
+        """End it as SIGKILL does; it starts again after `away_s`, or when somebody starts it (None)."""
+        if self.life is not None:
+            self.life.crash()
+            self.life = None
+            self.tell("world", "the service is killed")
+        self._start_service_after(away_s)
+
+    def stop_service(self, away_s: float | None) -> None:
+        """End it as SIGTERM does; it starts again as after `kill_service`."""
+        if self.life is not None:
+            self.life.stop()
+            self.life = None
+            self.tell("world", "the service stops")
+        self._start_service_after(away_s)
+
+    def ask_operator(self, command: str, **arguments: Any) -> dict[str, Any]:
+        """What the service says to an operator's command; it is there at once.
+
+        Raises:
+            RuntimeError: the service does not run.
+        """
+        if self.life is None:
+            raise RuntimeError("the operator finds no service running")
+        answers: list[dict[str, Any]] = []
+        self.life.reactor.post(ControlRequest(command, arguments, answers.append))
+        while not answers:
+            self.life.turn()
+        self._observe()
+        return answers[0]
+
+    # --- EVerest and the broker ---
+
+    def start_everest(self) -> None:
+        """Start it, if the broker is there: without one it ends at once."""
+        if self._power_is_on and self.broker.health == "up":
+            for one in self._everests.values():
+                one.start()
+
+    def end_everest(self, why: str, away_s: float | None) -> None:
+        """End it; it starts again after `away_s`, or when somebody starts it (None)."""
+        for one in self._everests.values():
+            one.end(why)
+        if away_s is not None:
+            self.agenda.after(away_s, self.start_everest)
+
+    def set_broker(self, health: Health) -> None:
+        """Let the broker come or go; when it goes EVerest ends, and starts again when it is back."""
+        told = {"up": "is there", "down": "goes away", "refusing": "refuses everybody"}
+        self.tell("world", f"the broker {told[health]}")
+        self.broker.set_health(health)
+        if health == "up":
+            self.agenda.after(self.world.behaviour.everest_boot_s, self.start_everest)
+        else:
+            self.end_everest("the broker went away", None)
+
+    # --- the world ---
+
+    def change_world(self, given: WorldBehaviour) -> None:
+        """Behave otherwise from now on, in the keys that `given` names."""
+        self.world.change(given)
+        self.broker.ack_s = self.world.behaviour.ack_s
+        if "lost_acks" in given.model_fields_set:
+            self.broker.lost_acks = given.lost_acks
+
+    def cut_power(self, away_s: float) -> None:
+        """End everything that runs, here and now; the machine boots when the power is back after `away_s`."""
+        self.tell("world", "the machine goes down")
+        self._power_is_on = False
+        self.kill_service(None)
+        self.end_everest("the machine goes down", None)
+        self.agenda.after(away_s, self._boot)
+
+    def set_wall(self, wall: datetime, who: str = "world") -> None:
+        """Set the machine's clock."""
+        self.tell(who, f"sets the clock from {self.clock.wall:%Y-%m-%d %H:%M:%S} to {wall:%Y-%m-%d %H:%M:%S}")
+        self.clock.set_wall(wall)
+
+    # --- what work does to the machine ---
+
+    def order_reboot(self) -> None:
+        """Take an order to reboot; a dry run only pretends."""
+        if self.settings.platform.kind == "dry_run":
+            self.tell("station", "pretends to reboot")
+            self.clock.boot()
+            if self.life is not None:
+                self.life.reactor.post(BootedInPlace())
+            return
+        self.tell("station", "reboots the machine")
+        self.agenda.after(self.world.behaviour.reboot_s, lambda: self._go_down(self.world.behaviour.boot_s))
+
+    def restart_everest(self, done: Callable[[], None]) -> None:
+        """Restart EVerest, and say when that is done."""
+        self.tell("station", "restarts EVerest")
+        away_s = self.world.behaviour.everest_boot_s
+        self.end_everest("it is restarted", away_s)
+
+        def come_up() -> None:
+            if self._activates_by_restart:
+                self.world.come_up()
+            done()
+
+        self.agenda.after(away_s, come_up)
+
+    def set_clock(self, order: SetSystemTime) -> bool:
+        """Set the wall clock as the CSMS wants."""
+        if self.settings.platform.kind == "dry_run":
+            return True
+        if self.world.behaviour.set_time != "ok":
+            return False
+        if abs((order.time.root - self.clock.wall).total_seconds()) >= 1:
+            self.set_wall(order.time.root, "station")
+        return True
+
+    # --- inside: the world ---
+
+    @property
+    def _activates_by_restart(self) -> bool:
+        firmware = self.settings.firmware
+        own = firmware.command if firmware.installer == "command" else firmware.slots
+        return firmware.installer != "rauc" and own.activation == "restart"
+
+    def _start_service_after(self, away_s: float | None) -> None:
+        if away_s is not None:
+            self.agenda.after(away_s, self.start_service)
+
+    def _boot_in_place(self) -> None:
+        """A dry run's boot: the service ends behind its present event, and starts anew within its process."""
+
+        def start_anew() -> None:
+            self.world.come_up()
+            self.stop_service(0)
+
+        self.agenda.after(0, start_anew)
+
+    def _go_down(self, away_s: float) -> None:
+        if self._power_is_on:
+            if self.life is not None:
+                self.stop_service(None)
+            self.cut_power(away_s)
+
+    def _boot(self) -> None:
+        self._power_is_on = True
+        self.clock.boot()
+        self.world.come_up()
+        self.tell("world", f"the machine boots ({self.clock.boot_id})")
+        self.start_service()
+        self.agenda.after(self.world.behaviour.everest_boot_s, self.start_everest)
+
+    def _to_everest(self, topic: str, payload: bytes) -> None:
+        for one in self._everests.values():
+            if topic.startswith(one.topics.commands_filter.removesuffix("e2m/+")):
+                one.receive(topic, payload)
+
+    # --- inside: time ---
+
+    def _settle(self) -> None:
+        """Do all that is to be done now."""
+        for _ in range(MOST_TURNS_AT_ONCE):
+            if self.life is not None and self.life.turn():
+                self._observe()
+            elif not self.agenda.keep() and not self._beat():
+                return
+        raise StuckError(f"always something more to do at {self.clock.elapsed / 1e6:.6f} s")
+
+    def _beat(self) -> bool:
+        """Send the heartbeats that are due now; whether there were any."""
+        due = [one for one in self._everests.values() if one.beats_reach_station and one.is_beat_due]
+        for one in due:
+            one.beat()
+        return bool(due)
+
+    def _step_towards(self, elapsed: int) -> None:
+        """Jump there, or to the last of the things before it that are counted, and do what is to be done."""
+        stop = self._last_beat_before(self._last_check_before(elapsed))
+        self._count_checks(stop)
+        self.clock.advance_to(stop)
+        for one in self._everests.values():
+            if not one.beats_reach_station:
+                one.lose_beats()
+        self._beat()  # before the timers: one that waits for a heartbeat sees it came
+        self._settle()
+
+    def _next_stop(self) -> int | None:
+        """When the next thing is that is worth a stop; None if all is quiet."""
+        stops = []
+        if self.agenda.next_at is not None:
+            stops.append(self.agenda.next_at)
+        if self.life is not None:
+            left = self.life.reactor.seconds_left()
+            stops += [self._due(left_s) for key, left_s in left.items() if not self._may_wait(key)]
+        stops += [one.next_beat_at for one in self._everests.values() if self._awaits_beat(one)]
+        return min(stops, default=None)
+
+    def _due(self, left_s: float) -> int:
+        """When a timer is due; time always goes on by a little, whatever the rounding."""
+        return self.clock.elapsed + max(microseconds(left_s), 1)
+
+    def _may_wait(self, key: tuple[str, str]) -> bool:
+        """A timer that nothing new can come of."""
+        if not self._counts:
+            return False
+        owner, name = key
+        if key == _CHECK:
+            return True
+        if key == _RECONNECT:
+            return self.broker.health != "up"
+        module_id, _, machine = owner.rpartition("/")
+        beats = machine == "presence" and self._everests[module_id].beats_reach_station
+        return beats and name == HeartbeatsMissing.__name__
+
+    def _awaits_beat(self, one: FakeEverest) -> bool:
+        """Somebody waits for a heartbeat: the outbox, or Presence, which has to meet EVerest first."""
+        if self.life is None or not one.beats_reach_station:
+            return False
+        module = self.life.station.modules[one.topics.module_id]
+        presence = module.presence.snapshot
+        is_new = (
+            one.is_fresh
+            or presence.state is PresenceState.ABSENT
+            or presence.number is None
+            or presence.number - presence.first_number < BASELINE
+        )
+        return not self._counts or is_new or bool(module.outbox.rows)
+
+    def _last_check_before(self, elapsed: int) -> int:
+        """When the last communication check is on the way to `elapsed`; that itself if there is none."""
+        check = self._check_grid()
+        if check is None or check[0] > elapsed:
+            return elapsed
+        due, period = check
+        return due + (elapsed - due) // period * period
+
+    def _last_beat_before(self, elapsed: int) -> int:
+        """Likewise for heartbeats: Presence shall not miss them. All modules' EVerest is one, and beats at one time."""
+        beats = (one.last_beat_at(elapsed) for one in self._everests.values() if one.beats_reach_station)
+        return min((at for at in beats if at > self.clock.elapsed), default=elapsed)
+
+    def _check_grid(self) -> tuple[int, int] | None:
+        """When the next communication check is due, and the time between two; None if nobody would hear it."""
+        if self.life is None or not self.broker.has_station:
+            return None
+        left_s = self.life.reactor.seconds_left().get(_CHECK)
+        period = microseconds(self.settings.station.communication_check_interval_s)
+        return None if left_s is None else (self._due(left_s), max(period, 1000))
+
+    def _count_checks(self, stop: int) -> None:
+        """Those that are left out on the way to `stop` came too."""
+        check = self._check_grid()
+        if check is None or check[0] >= stop:
+            return
+        due, period = check
+        last = (stop - due) // period  # the one at or before the stop; itself it is run, and not counted
+        number = last if due + last * period == stop else last + 1
+        for one in self._everests.values():
+            if number:
+                one.count_checks(number, due + (number - 1) * period)
+
+    # --- inside: what the station did ---
+
+    def _observe(self) -> None:
+        """Write the machines' steps and the station's warnings into the timeline."""
+        history = self.memory.history
+        while self._told < len(history):
+            step = history[self._told]
+            self._told += 1
+            request = "" if step.request_id is None else f" {step.request_id}"
+            why = f" ({step.detail})" if step.detail else ""
+            self.tell("station", f"{step.machine}{request}: {step.source} -> {step.target}, {step.event}{why}")
+        while self._lines_told < len(self._lines):
+            line = self._lines[self._lines_told]
+            self._lines_told += 1
+            if line["log_level"] not in {"debug", "info"}:
+                self.tell("station", f"{line['log_level']}: {line['event']}")
+
+    def _count(self) -> None:
+        self.timeline.lasted = self.clock.elapsed
+        self.timeline.counted = {
+            "heartbeats": sum(one.beats for one in self._everests.values()),
+            "communication checks": sum(one.checks for one in self._everests.values()),
+        }

@@ -1,0 +1,52 @@
+"""Where a simulation stands, compared with where a scenario wants it."""
+
+from typing import Any
+
+from everest_system.fsm.platform.snapshot import PlatformSnapshot
+from everest_system.module import snapshot
+from everest_system.report import PLATFORM
+from everest_system.simulation.scenario import Standing
+from everest_system.simulation.simulation import Simulation
+
+CLOCK_SLACK_S = 1.0
+
+
+def differences(name: str, expected: Standing, simulation: Simulation) -> list[str]:
+    """A line for each key of `expected` that is not so; `name` stands in front."""
+    wanted = expected.model_dump(exclude_none=True, exclude={"module"})
+    behind_s = (simulation.clock.true_wall - simulation.clock.wall).total_seconds()
+    lines = []
+    for key, sign in (("is_behind", 1), ("is_ahead", -1)):
+        wanted_s = wanted.pop(key, None)
+        if wanted_s is not None and abs(sign * behind_s - wanted_s) > CLOCK_SLACK_S:
+            lines.append(f"{name}.{key}: expected {wanted_s:g} s, it is {sign * behind_s:g} s")
+    found = standing(simulation, expected.module)
+    lines += [
+        f"{name}.{key}: expected {value!r}, it is {found[key]!r}"
+        for key, value in wanted.items()
+        if found[key] != value
+    ]
+    return lines
+
+
+def standing(simulation: Simulation, module_id: str | None = None) -> dict[str, Any]:
+    """Where everything stands, by the keys of `Standing`; what the store says, also while no service runs."""
+    module_id = module_id or simulation.settings.station.module_ids[0]
+    saved, world, everest = simulation.memory.load(), simulation.world, simulation.everest(module_id)
+    platform = snapshot(PlatformSnapshot, saved.snapshots, PLATFORM)
+    slots = world.slots(module_id)
+    found: dict[str, Any] = {
+        "boot_reason": str(platform.boot_reason),
+        "platform": str(platform.state),
+        "active_slot": slots.running,
+        "slots": {name: content.removeprefix(f"{module_id}/") for name, content in slots.content.items()},
+        "waiting": sum(row.module_id == module_id for row in saved.rows),
+        "files": sum(key[0] == module_id for key in world.files),
+        "uploaded": sum(owner == module_id for owner, _ in world.uploaded),
+        "boots": simulation.clock.boots,
+        "everest_runs": everest.runs,
+        "communication_gaps": everest.gaps,
+    }
+    for machine in ("firmware", "logs", "presence"):
+        found[machine] = simulation.state(module_id, machine)
+    return found
