@@ -73,6 +73,11 @@ class Outbox:
     in_flight: int | None = None
     _acknowledged: set[int] = field(default_factory=set)
 
+    @property
+    def awaits_heartbeat(self) -> bool:
+        """The broker has a row, and the next heartbeat is to prove that EVerest heard it."""
+        return any(not self.rows[seq].early for seq in self._acknowledged)
+
     def add(self, rows: Iterable[OutboxRow]) -> None:
         """Put `rows`, in ascending order, behind the others."""
         self.rows.update((row.seq, row) for row in rows)
