@@ -66,13 +66,15 @@ class PlatformMachine(TableMachine[PlatformSnapshot]):
     def give_up(self) -> None:
         """It could not be done; nobody is there to be told but the log."""
         self.stop_work()
-        self.clear_timers()
         self.draft.intended = None
+
+    def rest(self) -> None:
+        """Nothing is waited for any longer."""
+        self.clear_timers()
 
     def look_for_reset(self) -> None:
         """After a start: was it the reset, or did that fail to come?"""
         if self.look_for_boot():
-            self.clear_timers()
             self.raise_event(MachineBooted())
         else:
             self.raise_event(ResetOverdue(self.draft.job))

@@ -35,6 +35,7 @@ TABLE: dict[PlatformState, StateRows] = {
         _ASKED, _FIRMWARE,
         ignored=(FirmwareHeard, MachineBooted),
         impossible=(ResetDue, ResetOverdue, ResetFailed, EverestRestartDone),
+        enter="rest",
     ),
     S.RESET_PENDING: StateRows(
         Row(ResetRequested,  when="goes_further", do="go_further"),
