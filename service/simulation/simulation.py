@@ -6,7 +6,7 @@ or something that the world, EVerest or the operator is going to do.
 
 Two things happen all the time and mean nothing most of the time: EVerest's heartbeats and our communication checks.
 They are counted, not run. On the way to the next event only the last ones before it take place, at their own time; all
-heartbeats are run for as long as somebody waits for one (a status is in the outbox, EVerest has just come). So are the
+heartbeats are run for as long as somebody waits for one (a status may have been heard, EVerest has just come). So are the
 tries to reach a broker that is away. With `counts=False` nothing is left out.
 
     with Simulation(settings) as simulation:
@@ -402,7 +402,7 @@ class Simulation:
             or presence.number is None
             or presence.number - presence.first_number < BASELINE
         )
-        return not self._counts or is_new or bool(module.outbox.rows)
+        return not self._counts or is_new or module.outbox.awaits_heartbeat
 
     def _last_check_before(self, elapsed: int) -> int:
         """When the last communication check is on the way to `elapsed`; that itself if there is none."""
