@@ -1,0 +1,333 @@
+"""Whether EVerest listens, and whether its CSMS does."""
+
+import pytest
+from support.machine_driver import MachineDriver
+
+from everest_system.fsm.events import EverestRestarted
+from everest_system.fsm.orders import Tell
+from everest_system.fsm.presence.events import (
+    BrokerFound,
+    BrokerLost,
+    EverestSpoke,
+    HeartbeatArrived,
+    HeartbeatsMissing,
+    HeartbeatsNeverCame,
+    RegistrationTimedOut,
+)
+from everest_system.fsm.presence.machine import PresenceMachine, PresenceRules, is_listening
+from everest_system.fsm.presence.snapshot import PresenceSnapshot
+from everest_system.fsm.presence.states import PresenceState as S
+
+WORD = EverestSpoke(is_start=False, is_from_csms=False)
+START = EverestSpoke(is_start=True, is_from_csms=False)
+CSMS = EverestSpoke(is_start=False, is_from_csms=True)
+NEW_RUN = Tell("firmware", EverestRestarted())
+
+
+class Presence(MachineDriver):
+    """A presence machine after the service's start, its broker found; the keywords are its rules."""
+
+    def __init__(self, **rules):
+        super().__init__(lambda snapshot: PresenceMachine(snapshot, PresenceRules(**rules)), PresenceSnapshot())
+        self.restart()
+        self.take(BrokerFound())
+        self.first_run = self.snapshot.run
+
+    def beat(self, *numbers, period_s=1.0):
+        """Heartbeats, one each `period_s`, the first one at once."""
+        for number in numbers:
+            if number != numbers[0]:
+                self.clock.advance(period_s)
+            self.take(HeartbeatArrived(number))
+
+    @property
+    def runs(self):
+        """How many other EVerests were met."""
+        return self.snapshot.run - self.first_run
+
+
+# --- heartbeats ---
+
+
+def test_a_heartbeat_means_that_everest_listens():
+    """The first heartbeat makes it present, a silence of `presence_timeout_s` absent, the next one present again."""
+    presence = Presence(timeout_s=10)
+    assert presence.state is S.ABSENT
+    presence.beat(0, 1, 2)
+    assert presence.state is S.PRESENT
+    assert presence.left(HeartbeatsMissing) == 10
+    presence.fire(HeartbeatsMissing)
+    assert presence.state is S.ABSENT
+    presence.beat(13)
+    assert (presence.state, presence.runs) == (S.PRESENT, 0)
+
+
+def test_a_lost_broker_means_that_everest_is_absent():
+    """Whatever was known of EVerest, without a broker it hears nothing."""
+    presence = Presence()
+    presence.beat(0)
+    presence.take(BrokerLost())
+    assert presence.state is S.ABSENT
+    assert not is_listening(presence.snapshot, presence.snapshot.run)
+
+
+@pytest.mark.parametrize("state", [S.PRESENT, S.REGISTERED])
+@pytest.mark.parametrize("lost", [HeartbeatsMissing, BrokerLost])
+def test_an_everest_that_was_out_of_sight_is_what_it_was(state, lost):
+    """When the same EVerest comes back, it is registered if it was before."""
+    presence = Presence()
+    presence.beat(0, 1)
+    if state is S.REGISTERED:
+        presence.take(CSMS)
+    presence.take(lost(0) if lost is HeartbeatsMissing else lost())
+    presence.take(BrokerFound())
+    presence.clock.advance(12)
+    presence.beat(13)
+    assert (presence.state, presence.runs) == (state, 0)
+
+
+@pytest.mark.parametrize("numbers", [(5, 6, 0), (5, 6, 5), (5, 6, 6), (2**64 - 1, 3, 1)])
+@pytest.mark.parametrize("registered", [False, True])
+def test_a_number_that_falls_is_another_everest(numbers, registered):
+    """A fall means a restart: another run, not registered, and the firmware update is told."""
+    presence = Presence()
+    presence.beat(*numbers[:2])
+    if registered:
+        presence.take(CSMS)
+    orders = len(presence.orders)
+    presence.beat(numbers[2])
+    assert (presence.state, presence.runs) == (S.PRESENT, 1)
+    assert presence.orders[orders:] == [NEW_RUN]
+    assert presence.left(RegistrationTimedOut) == 120
+
+
+def test_numbers_wrap():
+    """After 2^64 - 1 comes 0 of the same EVerest, also when some in between were lost."""
+    presence = Presence()
+    presence.beat(2**64 - 3, 2**64 - 2, 2**64 - 1, 0, 1)
+    assert (presence.state, presence.runs) == (S.REGISTERED, 0)
+    presence = Presence()
+    presence.beat(2**64 - 10, 5, period_s=15)
+    assert presence.runs == 0
+
+
+@pytest.mark.parametrize("mode", ["heartbeat", "any_message"])
+@pytest.mark.parametrize(
+    ("silence_s", "growth", "runs"),
+    [(3600, 3600, 0), (3600, 2000, 0), (3600, 1700, 1), (3600, 60, 1), (9, 1, 0)],
+)
+def test_a_number_below_what_the_time_allows_is_another_everest(mode, silence_s, growth, runs):
+    """After a silence a number above the last one can still be another EVerest's: it grew too slowly."""
+    presence = Presence(mode=mode)
+    presence.beat(*range(50))
+    presence.clock.advance(silence_s)
+    presence.beat(49 + growth)
+    assert presence.runs == runs
+
+
+@pytest.mark.parametrize("held_up", [2, 5, 9])
+def test_heartbeats_that_were_held_up_are_no_restart(held_up):
+    """A bunch of heartbeats after a stall, and the ones after it, are the same EVerest's."""
+    presence = Presence()
+    presence.beat(*range(20))
+    presence.clock.advance(held_up)
+    presence.beat(*range(20, 20 + held_up), period_s=0.0001)
+    presence.beat(*range(20 + held_up, 60))
+    assert (presence.state, presence.runs) == (S.PRESENT, 0)
+
+
+@pytest.mark.parametrize("period_s", [0.1, 0.5, 2, 8])
+def test_the_pace_is_everests_own(period_s):
+    """Heartbeats may come faster or slower than once a second."""
+    presence = Presence()
+    presence.beat(*range(30), period_s=period_s)
+    assert (presence.state, presence.runs) == (S.PRESENT, 0)
+    presence.clock.advance(1000 * period_s)
+    presence.beat(100)
+    assert presence.runs == 1
+
+
+# --- registration ---
+
+
+@pytest.mark.parametrize("first", ["word", "heartbeat"])
+def test_a_word_of_the_csms_registers(first):
+    """What only an accepted CSMS can have caused registers, also if it came before the first heartbeat."""
+    presence = Presence()
+    if first == "word":
+        presence.take(CSMS)
+        assert presence.state is S.ABSENT
+        presence.beat(0)
+    else:
+        presence.beat(0)
+        presence.take(WORD)
+        assert presence.state is S.PRESENT
+        presence.take(CSMS)
+        assert presence.waits_for(HeartbeatsMissing)
+    presence.take(WORD)
+    presence.beat(1)
+    assert presence.state is S.REGISTERED
+
+
+@pytest.mark.parametrize(("number", "state"), [(121, S.REGISTERED), (120, S.PRESENT), (0, S.PRESENT)])
+@pytest.mark.parametrize("spoke", [True, False])
+def test_who_was_up_for_long_when_we_came_is_registered(number, state, spoke):
+    """Our own restart: EVerest has counted for longer than `registration_timeout_s` already."""
+    presence = Presence(registration_timeout_s=120)
+    if spoke:
+        presence.take(WORD)
+    presence.beat(number)
+    assert presence.state is state
+
+
+def test_who_was_seen_starting_has_to_show_its_registration():
+    """Its CSMS may be out of reach for hours: results go out after the timeout, and again when it has accepted."""
+    presence = Presence(registration_timeout_s=120)
+    presence.beat(*range(119))
+    old = presence.snapshot.run - 1
+    assert not is_listening(presence.snapshot, old)
+    presence.fire(RegistrationTimedOut)
+    assert is_listening(presence.snapshot, old)
+    presence.beat(*range(120, 400))
+    assert presence.state is S.PRESENT
+    presence.take(CSMS)
+    assert presence.state is S.REGISTERED
+
+
+@pytest.mark.parametrize("number", [0, 100])
+def test_the_wait_for_the_registration_counts_from_everests_start(number):
+    """An EVerest that has been up for 100 s is waited for 20 s more; silences in between do not prolong it."""
+    presence = Presence(registration_timeout_s=120)
+    presence.beat(number)
+    assert presence.left(RegistrationTimedOut) == 120 - number
+    presence.take(BrokerLost())
+    presence.fire(RegistrationTimedOut)
+    assert (presence.state, presence.snapshot.waited) == (S.ABSENT, True)
+    presence.beat(number + 150)
+    assert presence.waits_for(HeartbeatsMissing)
+    assert is_listening(presence.snapshot, presence.snapshot.run - 1)
+
+
+@pytest.mark.parametrize(
+    ("state", "own", "waited", "listens"),
+    [
+        (S.ABSENT, True, True, False),
+        (S.PRESENT, True, False, True),
+        (S.PRESENT, False, False, False),
+        (S.PRESENT, False, True, True),
+        (S.REGISTERED, False, False, True),
+    ],
+)
+def test_results_from_before_wait_for_the_registration(state, own, waited, listens):
+    """A status of this run's own request needs a present EVerest, one from before a registered one or the timeout."""
+    assert is_listening(PresenceSnapshot(state=state, run=5, waited=waited), 5 if own else 4) is listens
+
+
+# --- without heartbeats ---
+
+
+@pytest.mark.parametrize(("word", "state"), [(WORD, S.PRESENT), (START, S.PRESENT), (CSMS, S.REGISTERED)])
+@pytest.mark.parametrize("mode", ["heartbeat", "any_message"])
+def test_without_heartbeats_any_message_counts(mode, word, state):
+    """Heartbeats can be off: none for `presence_timeout_s`, and any message shows that EVerest is there."""
+    presence = Presence(mode=mode, timeout_s=10)
+    if mode == "heartbeat":
+        assert not presence.take(HeartbeatsMissing(0)).taken
+        presence.fire(HeartbeatsNeverCame)
+        assert presence.state is S.ABSENT
+    presence.take(word)
+    assert (presence.state, presence.snapshot.words_count) == (state, True)
+
+
+@pytest.mark.parametrize(("word", "state"), [(WORD, S.PRESENT), (CSMS, S.REGISTERED)])
+def test_a_message_that_came_meanwhile_counts(word, state):
+    """What came while heartbeats were waited for is not forgotten when none comes."""
+    presence = Presence()
+    presence.take(word)
+    assert presence.state is S.ABSENT
+    presence.fire(HeartbeatsNeverCame)
+    assert presence.state is state
+    assert is_listening(presence.snapshot, presence.snapshot.run)
+
+
+@pytest.mark.parametrize("first", [WORD, CSMS])
+def test_without_heartbeats_a_second_start_is_another_everest(first):
+    """`get_boot_reason` comes once in EVerest's life: after other messages it is another EVerest's."""
+    presence = Presence(mode="any_message")
+    presence.take(first)
+    presence.take(START)
+    assert (presence.state, presence.runs) == (S.PRESENT, 1)
+    presence.take(BrokerLost())
+    presence.take(BrokerFound())
+    presence.take(START)
+    assert (presence.state, presence.runs) == (S.PRESENT, 2)
+
+
+def test_without_heartbeats_a_registered_everest_stays_so_over_a_broken_connection():
+    """Any message of an EVerest that had been registered shows it registered again."""
+    presence = Presence(mode="any_message")
+    presence.take(CSMS)
+    presence.take(BrokerLost())
+    presence.take(BrokerFound())
+    presence.take(WORD)
+    assert (presence.state, presence.runs) == (S.REGISTERED, 0)
+
+
+def test_with_heartbeats_a_start_is_no_other_everest():
+    """Where heartbeats tell, `get_boot_reason` need not."""
+    presence = Presence()
+    presence.beat(0, 1)
+    presence.take(WORD)
+    presence.take(START)
+    assert (presence.state, presence.runs) == (S.PRESENT, 0)
+
+
+def test_heartbeats_that_come_late_count_from_then_on():
+    """EVerest started after us: its messages counted at first, its heartbeats take over."""
+    presence = Presence()
+    presence.fire(HeartbeatsNeverCame)
+    presence.take(START)
+    presence.beat(0)
+    assert (presence.state, presence.snapshot.words_count, presence.runs) == (S.PRESENT, False, 0)
+    presence.fire(HeartbeatsMissing)
+    assert presence.state is S.ABSENT
+    presence.take(WORD)
+    assert presence.state is S.ABSENT
+
+
+def test_with_any_message_heartbeats_cannot_be_missed():
+    """Presence = any_message never makes EVerest absent while the broker stays."""
+    presence = Presence(mode="any_message")
+    presence.beat(0, 1)
+    assert presence.waits_for(RegistrationTimedOut)
+
+
+@pytest.mark.parametrize("beats", [False, True])
+def test_everest_can_be_taken_for_granted(beats):
+    """Presence = none: it is there, and registered, as soon as the broker is."""
+    presence = Presence(mode="none")
+    assert presence.state is S.REGISTERED
+    if beats:
+        presence.beat(0, 1)
+    presence.take(BrokerLost())
+    assert presence.state is S.ABSENT
+    presence.take(BrokerFound())
+    assert presence.state is S.REGISTERED
+
+
+# --- our own start ---
+
+
+@pytest.mark.parametrize("state", list(S))
+def test_our_start_begins_with_an_absent_everest(state):
+    """Another run begins, for EVerest may have come and gone; only the count outlives us."""
+    presence = Presence()
+    if state is not S.ABSENT:
+        presence.beat(7)
+    if state is S.REGISTERED:
+        presence.take(CSMS)
+    before = presence.snapshot.run
+    assert set(presence.snapshot.model_dump()) == {"job", "work", "state", "run"}
+    outcome = presence.restart()
+    assert (presence.state, presence.snapshot.run) == (S.ABSENT, before + 1)
+    assert (outcome.orders, presence.snapshot.timers, presence.snapshot.number) == ((), {}, None)
