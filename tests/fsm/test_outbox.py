@@ -1,0 +1,208 @@
+"""The outbox: statuses in order, until EVerest has provably heard them."""
+
+import pytest
+
+from everest_system.fsm.machine import Status
+from everest_system.fsm.outbox import Outbox, OutboxChange, OutboxRow
+from everest_system.fsm.presence.snapshot import PresenceSnapshot
+from everest_system.fsm.presence.states import PresenceState
+
+RUN = 5
+ABSENT, PRESENT, REGISTERED = (PresenceSnapshot(state=state, run=RUN) for state in PresenceState)
+WAITED = PresenceSnapshot(state=PresenceState.PRESENT, run=RUN, waited=True)
+
+
+def row(seq, word="Downloading", *, job=1, run=RUN, is_end=False, predecessor="", machine="firmware", early=False):
+    return OutboxRow(seq, "system_api", Status(machine, job, 7, run, word, is_end, predecessor), early)
+
+
+def outbox(*rows):
+    box = Outbox()
+    box.add(rows)
+    return box
+
+
+def send(box, presence=PRESENT):
+    """Send the next row, and have the broker acknowledge it; its number."""
+    sent = box.next_row(presence)
+    box.sending(sent, presence)
+    box.acknowledged()
+    return sent.seq
+
+
+def test_rows_go_out_in_their_order_one_at_a_time():
+    """The next row waits for the broker's word on the one before."""
+    box = outbox(row(1), row(2, "Downloaded"))
+    first = box.next_row(PRESENT)
+    assert (first.seq, box.sending(first, PRESENT)) == (1, OutboxChange())
+    assert box.next_row(PRESENT) is None
+    box.acknowledged()
+    assert send(box) == 2
+    assert box.next_row(PRESENT) is None
+
+
+def test_a_row_is_done_after_the_brokers_word_and_a_later_heartbeat():
+    """EVerest listens with QoS 0: neither the broker's word nor a heartbeat alone proves anything."""
+    box = outbox(row(1), row(2))
+    assert box.heard() == ()
+    box.sending(box.next_row(PRESENT), PRESENT)
+    assert box.heard() == ()
+    box.acknowledged()
+    assert set(box.rows) == {1, 2}
+    assert [done.seq for done in box.heard()] == [1]
+    assert set(box.rows) == {2}
+    assert box.heard() == ()
+
+
+@pytest.mark.parametrize(
+    ("presence", "run", "goes"),
+    [
+        (ABSENT, RUN, False),
+        (PRESENT, RUN, True),
+        (PRESENT, RUN - 1, False),
+        (WAITED, RUN - 1, True),
+        (REGISTERED, RUN - 1, True),
+    ],
+)
+def test_a_row_goes_out_when_everest_listens(presence, run, goes):
+    """The answer is Presence's, by the run that the request came from."""
+    assert (outbox(row(1, run=run)).next_row(presence) is not None) is goes
+
+
+def test_a_row_that_waits_keeps_the_order():
+    """What may not go out yet holds back what comes behind it."""
+    assert outbox(row(1, run=RUN - 1), row(2, job=2)).next_row(PRESENT) is None
+
+
+def test_what_the_broker_has_not_acknowledged_goes_out_again():
+    """After a lost connection the row in flight is sent once more, the acknowledged ones are not."""
+    box = outbox(row(1), row(2))
+    send(box)
+    box.sending(box.next_row(PRESENT), PRESENT)
+    box.disconnected()
+    box.acknowledged()
+    assert box.next_row(PRESENT).seq == 2
+
+
+def test_removing_what_is_in_flight_makes_room():
+    """A row removed in flight does not block the next, and one that is gone already does no harm."""
+    box = outbox(row(1), row(2))
+    box.sending(box.next_row(PRESENT), PRESENT)
+    box.remove([1, 99])
+    assert box.next_row(PRESENT).seq == 2
+
+
+def test_a_heartbeat_is_awaited_only_where_it_would_prove_something():
+    """From the broker's word on until it is heard; an early row waits for the registration instead."""
+    box = outbox(row(1))
+    awaited = [box.awaits_heartbeat]
+    send(box)
+    awaited.append(box.awaits_heartbeat)
+    box.heard()
+    assert [*awaited, box.awaits_heartbeat, early_end().awaits_heartbeat] == [False, True, False, False]
+
+
+def test_our_start_keeps_the_latest_of_each_request():
+    """What EVerest may have heard without our knowing is not said again out of order; marks stay."""
+    box = outbox(
+        row(1, "Downloading"), row(2, "Uploading", machine="logs"), row(3, "Installing", run=RUN - 1, early=True)
+    )
+    assert box.keep_latest() == OutboxChange(removed=(1,))
+    assert [(each.seq, each.early) for each in box.rows.values()] == [(2, False), (3, True)]
+
+
+def test_another_everest_hears_the_latest_of_each_request():
+    """What the last EVerest did not provably hear is said to the next: of each request the latest status."""
+    box = outbox(
+        row(1, "Downloading"),
+        row(2, "DownloadFailed", is_end=True),
+        row(3, "Uploading", machine="logs"),
+        row(4, "Downloading", job=2),
+        row(5, "Uploaded", machine="logs", is_end=True),
+        row(6, "Downloaded", job=2),
+    )
+    for _ in range(3):
+        send(box)
+    box.sending(box.next_row(PRESENT), PRESENT)
+    assert box.begin_run() == OutboxChange(removed=(1, 3, 4))
+    assert [send(box, REGISTERED) for _ in range(3)] == [2, 5, 6]
+    assert [done.seq for done in box.heard()] == [2, 5, 6]
+
+
+@pytest.mark.parametrize(
+    ("presence", "run", "is_early"), [(WAITED, RUN - 1, True), (WAITED, RUN, False), (REGISTERED, RUN - 1, False)]
+)
+def test_what_goes_out_before_the_registration_is_marked(presence, run, is_early):
+    """A result of a request from before may be dropped by an EVerest that is not registered."""
+    box = outbox(row(1, run=run))
+    change = box.sending(box.next_row(presence), presence)
+    assert change == (OutboxChange(marked=(1,)) if is_early else OutboxChange())
+    assert box.rows[1].early is is_early
+    box.acknowledged()
+    assert len(box.heard()) == (0 if is_early else 1)
+    assert box.next_row(WAITED) is None
+
+
+def early_end():
+    """An end status that went out before the registration."""
+    box = outbox(row(8, "Installed", run=RUN - 1, is_end=True, predecessor="InstallRebooting"))
+    send(box, WAITED)
+    return box
+
+
+def test_a_late_registration_repeats_behind_the_predecessor():
+    """EVerest's filter drops a status repeated: the pair gets through, and is done when it is heard."""
+    box = early_end()
+    change = box.repeat_early(20)
+    assert change.removed == (8,)
+    assert [(each.seq, each.status.word, each.status.is_end, each.early) for each in change.added] == [
+        (20, "InstallRebooting", False, False),
+        (21, "Installed", True, False),
+    ]
+    assert [send(box, REGISTERED), send(box, REGISTERED)] == [20, 21]
+    assert [done.seq for done in box.heard()] == [20, 21]
+    assert box.repeat_early(30) == OutboxChange()
+
+
+def test_a_first_word_is_repeated_alone():
+    """Without a predecessor there is nothing to put before it."""
+    box = outbox(row(1, run=RUN - 1))
+    send(box, WAITED)
+    assert [each.status.word for each in box.repeat_early(2).added] == ["Downloading"]
+
+
+def test_only_the_latest_of_a_request_is_repeated():
+    """What was early and has a successor need not be said again; each request has its own pair, numbered on."""
+    box = outbox(
+        row(1, "Downloading", run=RUN - 1),
+        row(2, "Downloaded", run=RUN - 1, predecessor="Downloading"),
+        row(3, "Uploaded", run=RUN - 1, machine="logs", predecessor="Uploading"),
+        row(4, "Downloading", job=2),
+    )
+    for _ in range(4):
+        send(box, WAITED)
+    change = box.repeat_early(10)
+    assert change.removed == (1, 2, 3)
+    assert [(each.seq, each.status.word) for each in change.added] == [
+        (10, "Downloading"),
+        (11, "Downloaded"),
+        (12, "Uploading"),
+        (13, "Uploaded"),
+    ]
+    assert [done.seq for done in box.heard()] == [4]
+
+
+def test_another_everest_begins_without_marks():
+    """What went out too early to the last EVerest is new to the next one."""
+    box = early_end()
+    assert box.begin_run() == OutboxChange(unmarked=(8,))
+    assert not box.rows[8].early
+    assert send(box, REGISTERED) == 8
+    assert [done.seq for done in box.heard()] == [8]
+
+
+def test_an_early_row_that_was_stored_waits_for_the_registration():
+    """After our restart an early row is known as that: it goes out when EVerest is registered."""
+    box = outbox(row(1, run=RUN - 1, early=True))
+    assert box.next_row(WAITED) is None
+    assert box.next_row(REGISTERED).seq == 1
