@@ -1,0 +1,1 @@
+"""The commands of `everest-system`, a file each; what a command needs is imported when it runs."""

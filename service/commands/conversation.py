@@ -1,0 +1,118 @@
+"""One request to a running service, from EVerest's side, with all that is said printed."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Timer
+from time import monotonic
+from typing import Self
+
+import typer
+
+from everest_system import log_lines as _log_lines  # noqa: F401  # before anything that imports structlog
+from everest_system.commands.configured import settings_of
+from everest_system.commands.options import module_of
+from everest_system.commands.terminal import painted, printable
+from everest_system.everest_side import EverestSide, Reply, Status
+from everest_system.everest_side.request import FAILED_ATTEMPTS, SUCCESSES, Request, is_end, perform, watch
+from everest_system.fsm.messages import BootReason, UpdateFirmwareResponse, UploadLogsResponse
+from everest_system.serve import mqtt_settings
+
+_ACCEPTED = {"Accepted", "AcceptedCanceled"}
+_PATIENCE_S = 12.0  # longer than presence_timeout_s is by default: until then the service may only be finding out
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """EVerest's side, not yet started, and how long to wait for a reply, in seconds."""
+
+    everest: EverestSide
+    timeout_s: float
+
+    @classmethod
+    def configured(cls, config: Path | None, module: str | None, *, heartbeat: bool, timeout_s: float) -> Self:
+        """The side of the broker that the configuration names.
+
+        Raises:
+            ConfigurationError: it is wrong.
+            typer.BadParameter: it is not clear which module is meant.
+        """
+        settings = settings_of(config)
+        return cls(
+            EverestSide(
+                mqtt_settings(settings),
+                module_of(settings, module),
+                settings.mqtt.external_prefix,
+                ocpp=None,  # every status is shown, and none permits an installation by itself
+                heartbeat_s=1.0 if heartbeat else None,
+            ),
+            timeout_s,
+        )
+
+    def hold(self, request: Request, *, watching: bool, permit_on: str) -> bool:
+        """Send the request and print what comes; whether it went well.
+
+        Args:
+            request: what to send.
+            watching: follow the statuses to the end.
+            permit_on: permit the installation at this status; "": never.
+
+        Raises:
+            EverestSideError: no broker, or no reply in time.
+        """
+        with self.everest as everest:
+            reply = perform(everest, request, self.timeout_s)
+            typer.echo(_said(reply))
+            if not _went_well(reply) or not watching:
+                return _went_well(reply)
+            began = monotonic()
+            hint = Timer(_PATIENCE_S, _explain_silence)
+            hint.daemon = True
+            hint.start()
+
+            def tell(status: Status) -> None:
+                hint.cancel()
+                typer.echo(f"{max(status.at - began, 0.0):8.1f} s  {_coloured(status.word)}")
+                if permit_on and status.word == permit_on:
+                    everest.allow_installation()
+
+            try:
+                return watch(everest, request, tell).word in SUCCESSES
+            finally:
+                hint.cancel()
+
+
+def _explain_silence() -> None:
+    typer.echo(
+        "no status yet: the service holds them back while no EVerest listens; --heartbeat plays one that does", err=True
+    )
+
+
+def _said(reply: Reply | None) -> str:
+    match reply:
+        case None:
+            return "sent"
+        case bool():
+            return "true" if reply else "false"
+        case UploadLogsResponse():
+            name = f" {reply.file_name}" if reply.file_name else ""
+            return printable(f"{reply.upload_logs_status}{name}")
+        case UpdateFirmwareResponse() | BootReason():
+            return str(reply)
+    raise TypeError(type(reply))
+
+
+def _went_well(reply: Reply | None) -> bool:
+    match reply:
+        case UpdateFirmwareResponse():
+            return reply in _ACCEPTED
+        case UploadLogsResponse():
+            return reply.upload_logs_status in _ACCEPTED
+        case bool():
+            return reply
+    return True
+
+
+def _coloured(word: str) -> str:
+    if word in SUCCESSES:
+        return painted(word, "green")
+    return painted(word, "red") if word in FAILED_ATTEMPTS or is_end(word) else word

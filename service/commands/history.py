@@ -1,0 +1,75 @@
+"""`everest-system history`: past transitions."""
+
+import json
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from everest_system.commands.configured import settings_of
+from everest_system.commands.options import Config, Json, Module, examples
+from everest_system.commands.terminal import columns, painted, printable
+
+if TYPE_CHECKING:
+    from everest_system.io.store import Transition
+
+Limit = Annotated[int, typer.Option("--limit", "-n", min=1, help="The newest so many transitions.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(
+        "history",
+        epilog=examples(
+            "everest-system history",
+            "everest-system history --limit 1000 --json",
+            "watch -n 1 everest-system history -n 20",
+        ),
+    )(history)
+
+
+def history(config: Config = None, as_json: Json = False, limit: Limit = 50, module: Module = None) -> None:
+    """Show past transitions, the newest last.
+
+    When, which machine and request, from where to where, the event, and why. Read from the store, whether the
+    service runs or not.
+    """
+    settings = settings_of(config)
+    from everest_system.io.store import StoreReader
+
+    with StoreReader.open(settings.station.state_dir) as store:
+        transitions = store.history(limit, module)
+    if as_json:
+        typer.echo(json.dumps([_facts(transition) for transition in transitions], indent=2))
+    elif transitions:
+        typer.echo("\n".join(_table(transitions)))
+    else:
+        typer.echo("No transitions yet.")
+
+
+def _facts(transition: "Transition") -> dict[str, Any]:
+    from everest_system.fsm.timestamps import format_rfc3339
+
+    return {
+        "time": format_rfc3339(transition.at),
+        "module_id": transition.module_id,
+        "machine": transition.machine,
+        "job": transition.job,
+        "request_id": transition.request_id,
+        "from": transition.source,
+        "to": transition.target,
+        "event": transition.event,
+        "detail": transition.detail,
+    }
+
+
+def _table(transitions: "list[Transition]") -> list[str]:
+    several = len({transition.module_id for transition in transitions} - {""}) > 1
+    rows = [["TIME", *(["MODULE"] if several else []), "MACHINE", "REQUEST", "FROM", "", "TO", "EVENT", "DETAIL"]]
+    for facts in map(_facts, transitions):
+        request_id = "" if facts["request_id"] is None else str(facts["request_id"])
+        module = [facts["module_id"]] if several else []
+        steps = [facts["from"], "→", facts["to"]]
+        row = [facts["time"], *module, facts["machine"], request_id, *steps, facts["event"], facts["detail"]]
+        rows.append([printable(cell) for cell in row])
+    heading, *lines = columns(rows)
+    return [painted(heading, "bold"), *lines]

@@ -1,0 +1,31 @@
+"""The process of the headless service. Nothing is loaded here that an idle station does not use."""
+
+from pathlib import Path
+
+from everest_system.commands.configured import usable_settings_of
+from everest_system.commands.lean_imports import lean_imports
+
+
+def run_service(config: Path | None) -> None:
+    """Run until SIGTERM or SIGINT.
+
+    Raises:
+        ConfigurationError: the configuration is wrong.
+        NotBuiltError: it asks for something that this version does not have.
+        WorldError: the store, the control socket or a folder cannot be used.
+    """
+    settings = usable_settings_of(config)
+    with lean_imports():
+        from everest_system import log_lines  # before anything that imports structlog
+        from everest_system.fsm.errors import WorldError
+        from everest_system.serve import serve
+        from everest_system.tools import NotBuiltError
+    log_lines.configure()
+    try:
+        serve(settings)
+    except (WorldError, NotBuiltError):
+        raise
+    except Exception as error:
+        # A bug in the field is looked for in the log: its traceback has to be there, on one line like all others.
+        log_lines.get_logger().critical("the service failed", exc_info=error)
+        raise
