@@ -19,7 +19,7 @@ def differences(name: str, expected: Standing, simulation: Simulation) -> list[s
     for key, sign in (("is_behind", 1), ("is_ahead", -1)):
         wanted_s = wanted.pop(key, None)
         if wanted_s is not None and abs(sign * behind_s - wanted_s) > CLOCK_SLACK_S:
-            lines.append(f"{name}.{key}: expected {wanted_s:g} s, it is {sign * behind_s:g} s")
+            lines.append(f"{name}.{key}: expected {wanted_s:g} s, it is {sign * behind_s + 0:g} s")
     found = standing(simulation, expected.module)
     lines += [
         f"{name}.{key}: expected {value!r}, it is {found[key]!r}"
