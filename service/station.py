@@ -21,7 +21,7 @@ from everest_system.fsm.machine import Outcome, TableMachine
 from everest_system.fsm.messages import CommunicationCheck
 from everest_system.fsm.orders import Order, Reply, Tell
 from everest_system.fsm.outbox import OutboxRow, message
-from everest_system.fsm.platform.events import FirmwareSettled
+from everest_system.fsm.platform.events import FirmwareHeard, FirmwareSettled
 from everest_system.fsm.platform.machine import PlatformMachine
 from everest_system.fsm.presence.events import BrokerFound, BrokerLost, HeartbeatArrived
 from everest_system.fsm.presence.snapshot import PresenceSnapshot
@@ -109,6 +109,8 @@ class Station:
         now = self.edges.clock.now()
         for key, machine in self.machines():
             self._stored[key] = machine.snapshot.model_dump_json()
+        for module in self.modules.values():
+            transaction.add_rows(module.outbox.keep_latest())
         for key, machine in self.machines():
             self._adopt(transaction, key, machine, machine.recover(now))
         self._finish(transaction)
@@ -265,7 +267,7 @@ class Station:
                 transaction.orders.append((module_id, name, order))
 
     def _pass_on(self, transaction: Transaction, module_id: str, order: Tell) -> None:
-        if isinstance(order.event, FirmwareSettled) and self.is_busy:
+        if isinstance(order.event, FirmwareSettled | FirmwareHeard) and self.is_busy:
             return  # another module's update still has to be waited for, and will say so itself
         self.tell(transaction, PLATFORM if order.machine == "platform" else (module_id, order.machine), order.event)
 

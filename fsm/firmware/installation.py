@@ -5,7 +5,8 @@ from everest_system.fsm.firmware.base import FirmwareBase, Word
 from everest_system.fsm.firmware.events import InstallTimeReached, PermissionTimedOut
 from everest_system.fsm.firmware.snapshot import Fault, Permission
 from everest_system.fsm.firmware.states import FirmwareState
-from everest_system.fsm.orders import CheckArtifact, StartInstall
+from everest_system.fsm.orders import CheckArtifact, StartInstall, Tell
+from everest_system.fsm.platform.events import FirmwareBusy
 
 
 class Installation(FirmwareBase):
@@ -132,5 +133,6 @@ class Installation(FirmwareBase):
         assert artifact is not None
         self.clear_timers()
         self.order(
-            StartInstall(self.draft.job, self.new_work(), self.request, artifact, self.draft.target, again=again)
+            Tell("platform", FirmwareBusy()),
+            StartInstall(self.draft.job, self.new_work(), self.request, artifact, self.draft.target, again=again),
         )

@@ -36,6 +36,11 @@ class FirmwareRebootOrdered(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class FirmwareBusy(Event):
+    """An update has come to the part that must not be interrupted (B11.FR.06)."""
+
+
+@dataclass(frozen=True, slots=True)
 class FirmwareSettled(Event):
     """The update that a reset has to wait for has ended."""
 

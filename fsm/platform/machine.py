@@ -43,6 +43,10 @@ class PlatformMachine(TableMachine[PlatformSnapshot]):
         """The more thorough of two resets does for both."""
         self.draft.type, self.draft.reason = self.event.type, self.event.reason
 
+    def wait_for_next_end(self) -> None:
+        """While the end status was on its way, the next update came so far: its end is what counts now."""
+        self.clear_timers(ResetDue)
+
     def wait_for_delivery(self) -> None:
         """The update has ended: its end status is to be heard first, if that does not take too long."""
         self.set_timer(ResetDue, DELIVERY_TIMEOUT_S)

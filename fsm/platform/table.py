@@ -4,6 +4,7 @@ from everest_system.fsm.events import Event
 from everest_system.fsm.platform.events import (
     BootReasonAsked,
     EverestRestartDone,
+    FirmwareBusy,
     FirmwareHeard,
     FirmwareRebootOrdered,
     FirmwareSettled,
@@ -19,8 +20,8 @@ from everest_system.fsm.table import Row, StateRows
 S = PlatformState
 
 EVENTS: tuple[type[Event], ...] = (
-    ResetRequested, BootReasonAsked, FirmwareRebootOrdered, FirmwareSettled, FirmwareHeard, MachineBooted,
-    ResetDue, ResetOverdue, ResetFailed, EverestRestartDone,
+    ResetRequested, BootReasonAsked, FirmwareRebootOrdered, FirmwareBusy, FirmwareSettled, FirmwareHeard,
+    MachineBooted, ResetDue, ResetOverdue, ResetFailed, EverestRestartDone,
 )  # fmt: skip
 
 _ASKED = Row(BootReasonAsked, do="tell_boot_reason")
@@ -33,12 +34,13 @@ TABLE: dict[PlatformState, StateRows] = {
         Row(ResetRequested, S.RESETTING,     do="accept"),
         Row(FirmwareSettled, do="forget_intention"),
         _ASKED, _FIRMWARE,
-        ignored=(FirmwareHeard, MachineBooted),
+        ignored=(FirmwareBusy, FirmwareHeard, MachineBooted),
         impossible=(ResetDue, ResetOverdue, ResetFailed, EverestRestartDone),
         enter="rest",
     ),
     S.RESET_PENDING: StateRows(
         Row(ResetRequested,  when="goes_further", do="go_further"),
+        Row(FirmwareBusy,    do="wait_for_next_end"),
         Row(FirmwareSettled, do="wait_for_delivery"),
         Row(FirmwareHeard,   S.RESETTING),
         Row(ResetDue,        S.RESETTING),
@@ -53,7 +55,7 @@ TABLE: dict[PlatformState, StateRows] = {
         Row(ResetOverdue,       S.RESETTING, when="may_try_again", do="stop_work"),
         Row(ResetOverdue,       S.IDLE,      do="give_up"),
         _ASKED, _FIRMWARE,
-        ignored=(ResetRequested, FirmwareSettled, FirmwareHeard),  # one is on its way
+        ignored=(ResetRequested, FirmwareBusy, FirmwareSettled, FirmwareHeard),  # one is on its way
         impossible=(ResetDue,),
         enter="reset",
     ),

@@ -17,7 +17,7 @@ from everest_system.fsm.firmware.events import (
 )
 from everest_system.fsm.messages import BootReason, ResetType
 from everest_system.fsm.orders import ActivateByReboot, ActivateByRestart, ConfirmInstall, RollBack, StopWork
-from everest_system.fsm.platform.events import FirmwareRebootOrdered, FirmwareSettled, ResetRequested
+from everest_system.fsm.platform.events import FirmwareBusy, FirmwareRebootOrdered, FirmwareSettled, ResetRequested
 
 
 def installed(activation, **rules):
@@ -48,7 +48,7 @@ def test_the_reboot_waits_until_its_announcement_is_heard(activation):
     assert update.left(RebootDue) == 5
     update.fire(RebootDue)
     assert len(update.ordered(order_of(activation))) == 1
-    assert update.told == [FirmwareRebootOrdered(restart=activation == "restart")]
+    assert update.told == [FirmwareBusy(), FirmwareRebootOrdered(restart=activation == "restart")]
     assert update.left(RebootOverdue) == 300
     assert update.words[-1] == "InstallRebooting"
 

@@ -8,6 +8,7 @@ from everest_system.fsm.orders import RebootMachine, RestartEverest, StopWork
 from everest_system.fsm.platform.events import (
     BootReasonAsked,
     EverestRestartDone,
+    FirmwareBusy,
     FirmwareHeard,
     FirmwareRebootOrdered,
     FirmwareSettled,
@@ -78,6 +79,18 @@ def test_a_reset_waits_for_the_update_and_its_end_status(heard, power_cut):
     assert driver.state is S.RESETTING
     assert len(driver.ordered(RebootMachine)) == 1
     assert driver.waits_for(ResetOverdue)
+
+
+def test_a_reset_waits_for_the_next_update_too_when_that_has_come_so_far():
+    """While an end status is on its way nobody hears it, the next update may begin to install: it is not cut off."""
+    driver = platform()
+    driver.take(HARD_LATER)
+    driver.take(FirmwareSettled())
+    driver.take(FirmwareBusy())
+    assert (driver.state, driver.snapshot.timers) == (S.RESET_PENDING, {})
+    driver.take(FirmwareSettled())
+    driver.fire(ResetDue)
+    assert driver.state is S.RESETTING
 
 
 @pytest.mark.parametrize(
