@@ -127,14 +127,22 @@ class Outbox:
 
     def begin_run(self) -> OutboxChange:
         """Another EVerest listens: of each request only the latest status is left to say, and it is not yet heard."""
-        latest = {row.job: row.seq for row in self.rows.values()}
-        outdated = tuple(seq for seq in self.rows if seq not in latest.values())
-        self.remove(outdated)
+        outdated = self.keep_latest().removed
         self._acknowledged.clear()
         self.in_flight = None
         early = tuple(row.seq for row in self.rows.values() if row.early)
         self.rows = {seq: replace(row, early=False) for seq, row in self.rows.items()}
         return OutboxChange(removed=outdated, unmarked=early)
+
+    def keep_latest(self) -> OutboxChange:
+        """We have started: of each request only the latest status is left to say.
+
+        EVerest may have heard the others without our knowing; said again, they would pass its filter out of order.
+        """
+        latest = {row.job: row.seq for row in self.rows.values()}
+        outdated = tuple(seq for seq in self.rows if seq not in latest.values())
+        self.remove(outdated)
+        return OutboxChange(removed=outdated)
 
     def repeat_early(self, next_seq: int) -> OutboxChange:
         """EVerest is registered after all: say again, behind its predecessor, what went out before that."""
