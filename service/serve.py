@@ -1,10 +1,10 @@
 """The running service: everything made, wired, and taken down again in the right order."""
 
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import structlog
 
@@ -55,15 +55,48 @@ def serve(settings: Settings) -> None:
         WorldError: the store, the control socket or a folder cannot be used.
         NotBuiltError: something is configured that this version does not have.
     """
-    while Service(settings).run():
-        _log.info("the station starts anew, as after a boot")
+    with StopSignals() as signals:
+        while Service(settings, signals).run():
+            _log.info("the station starts anew, as after a boot")
+
+
+class StopSignals:
+    """SIGTERM and SIGINT, in force from before the first start until after the last one.
+
+    One that comes while nobody listens, as between two starts in place, waits for whoever listens next.
+    """
+
+    def __init__(self) -> None:
+        self._came: StopRequested | None = None
+        self._listener: Callable[[object], None] | None = None
+        self._before: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> Self:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self._before[number] = signal.signal(number, self._note)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def listen(self, post: Callable[[object], None]) -> None:
+        """Have `post` take `StopRequested` from now on, at once if one has come."""
+        self._listener = post
+        if self._came is not None:
+            post(self._came)
+
+    def _note(self, number: int, _frame: object) -> None:
+        self._came = StopRequested(signal.Signals(number).name)
+        if self._listener is not None:
+            self._listener(self._came)
 
 
 class Service:
     """One start of the service, from the store to the stop."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+    def __init__(self, settings: Settings, signals: StopSignals) -> None:
+        self._settings, self._signals = settings, signals
         self._booted_in_place = False
         self._reactor: Reactor
         self._station: Station
@@ -77,7 +110,8 @@ class Service:
             self._reactor = Reactor(SystemClock(lambda: boot_id), self._handle)
             workshop = Workshop(tools, self._reactor.post)
             self._station = self._make_station(tools, store, workshop)
-            with self._control_socket(), self._signals():
+            with self._control_socket():
+                self._signals.listen(self._reactor.post)
                 _log.info("started", version=__version__, boot_id=boot_id, state_dir=str(settings.station.state_dir))
                 self._station.start()
                 try:
@@ -139,18 +173,6 @@ class Service:
             yield
         finally:
             server.close()
-
-    @contextmanager
-    def _signals(self) -> Iterator[None]:
-        def stop(number: int, _frame: object) -> None:
-            self._reactor.post(StopRequested(signal.Signals(number).name))
-
-        before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
 
 
 def mqtt_settings(settings: Settings) -> MqttSettings:
