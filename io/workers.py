@@ -9,6 +9,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from time import monotonic
 
 from everest_system.fsm.errors import CanceledError
 
@@ -54,13 +55,14 @@ class Workers:
             self._waiting[lane] = deque(piece for piece in waiting if piece.always)
 
     def close(self, timeout_s: float) -> bool:
-        """Cancel everything and wait for the threads, each at most `timeout_s`; whether all have ended."""
+        """Cancel everything and wait for the threads, at most `timeout_s` for all of them; whether all have ended."""
+        deadline = monotonic() + timeout_s
         with self._lock:
             lanes, threads = list(self._threads), list(self._threads.values())
         for lane in lanes:
             self.cancel(lane)
         for thread in threads:
-            thread.join(timeout_s)
+            thread.join(max(deadline - monotonic(), 0.0))
         return not any(thread.is_alive() for thread in threads)
 
     def _run(self, lane: str) -> None:

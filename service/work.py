@@ -112,7 +112,7 @@ class Workshop:
         return self._board.figures()
 
     def close(self, timeout_s: float) -> None:
-        """Cancel everything, and wait for it to end, each piece for at most `timeout_s`."""
+        """Cancel everything, and wait for all of it to end, at most `timeout_s`."""
         self._closed = True
         if not self._workers.close(timeout_s):
             _log.warning("some work did not end in time; the next start goes on with it")
