@@ -1,0 +1,78 @@
+"""The operator's hand on the running service, and what it says of itself; its footprint when nobody wants anything."""
+
+import time
+
+import pytest
+from support.http_server import File, Reply
+from support.stations import IMAGE, MEBIBYTE, Station
+
+
+@pytest.mark.parametrize("end", ["", "stop", "kill"])
+def test_pause_and_resume(station: Station, http, end):
+    """L01.FR.14: a paused download stays paused, also across restarts, until it is resumed, and goes on then."""
+    http.files["/fw.bin"] = File(IMAGE * 8, etag='"one"')
+    http.plan("/fw.bin", Reply(stall_at=7 * MEBIBYTE), Reply())
+    service, everest = station.both()
+    assert "error" in service.ask("pause")  # there is nothing to pause yet
+    everest.call("update_firmware", {"location": http.url("/fw.bin"), "request_id": 1, "retries": 1})
+    service.wait_for_status(lambda told: told["firmware"]["received"] > 0)
+    assert service.ask("pause") == {"done": "paused"}
+    everest.wait_for("DownloadPaused", 1)
+    assert "error" in service.ask("pause")
+    if end:
+        getattr(service, end)()
+        service.start()
+        everest.accept_boot()
+    told = service.ask("status")["modules"]["system_api"]["firmware"]
+    assert (told["state"], told["held"], told["timers"]) == ("DOWNLOAD_PAUSED", True, [])
+    assert service.ask("resume") == {"done": "resumed"}
+    everest.wait_for("Installed", 1)
+    assert [status.word for status in everest.statuses] == [
+        "Downloading", "DownloadPaused", "Downloading", "Downloaded", "Installing", "Installed",
+    ]  # fmt: skip
+    assert [request.status for request in http.requests] == [200, 206]
+
+
+def test_status(station: Station, http):
+    """The status of a running service tells its machines, its request without secrets, its progress and its timers."""
+    http.files["/fw.bin"] = File(IMAGE * 8)
+    http.plan("/fw.bin", Reply(stall_at=5 * MEBIBYTE))
+    service, everest = station.both()
+    location = http.url("/fw.bin", user="fleet", password="secret")
+    everest.call("update_firmware", {"location": location, "request_id": 9})
+    told = service.wait_for_status(lambda told: told["firmware"].get("progress", {}).get("done", 0) > 4 * MEBIBYTE)
+    firmware = told["firmware"]
+    assert (firmware["state"], firmware["request_id"], firmware["last_status"]) == ("DOWNLOADING", 9, "Downloading")
+    assert firmware["progress"]["total"] == 8 * MEBIBYTE
+    assert [timer["name"] for timer in firmware["timers"]] == ["DownloadTimedOut"]
+    assert told["presence"]["state"] == "REGISTERED"
+    whole = service.ask("status")
+    assert (whole["running"], whole["broker_connected"]) == (True, True)
+    assert "secret" not in str(whole) + service.log_text()
+    assert "error" in service.ask("dance")
+
+
+def test_local_reset(station: Station):
+    """The operator's reset boots the machine, here in place, with LocalReset as its reason."""
+    service, everest = station.both()
+    since = len(service.log)
+    assert service.ask("reset") == {"done": "resetting"}
+    service.wait_for("connected to the broker", since=since)
+    everest.restart()
+    assert everest.boot_reason() == "LocalReset"
+
+
+def test_footprint(station: Station, capsys):
+    """Idle and connected, the service holds less than 45 MiB."""
+    service = station.service(start=False)
+    begin = time.monotonic()
+    service.start()
+    everest = station.everest(registered=False)
+    first_check_s = time.monotonic() - begin
+    everest.boot_reason()
+    heartbeats = everest.call("is_reset_allowed", "Soft")
+    assert heartbeats is True
+    resident_mib = service.resident_kib() / 1024
+    with capsys.disabled():
+        print(f"\n[idle: {resident_mib:.1f} MiB; start to first communication check: {first_check_s:.2f} s]")
+    assert resident_mib < 45
