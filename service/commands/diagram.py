@@ -104,7 +104,7 @@ def diagram(
     format_ = format_ or _format_of(output)
     if format_ is Format.TEXT and not live:
         raise typer.BadParameter("text is the path taken: it needs --live", param_hint="--format")
-    if format_ is Format.PNG and output is None and sys.stdout.isatty():
+    if format_ is Format.PNG and output is None and _is_terminal():
         raise typer.BadParameter("a png is nothing for a terminal: use -o FILE", param_hint="--format")
     path = None
     if live:
@@ -114,12 +114,18 @@ def diagram(
     _write(_drawn(name, format_, path), output)
 
 
+def _is_terminal() -> bool:
+    return sys.stdout.isatty()
+
+
 def _check() -> None:
     from everest_system.diagrams import check
 
     faults = check()
     if faults:
-        raise WorldError("\n".join(faults))
+        for fault in faults:
+            typer.echo(fault, err=True)
+        raise typer.Exit(1)
     typer.echo("OK: the committed drawings show what the tables say")
 
 

@@ -1,8 +1,10 @@
 """`everest-system request`: what EVerest would say, said by hand."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
+from random import randrange
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -257,7 +259,10 @@ def _send(
     from everest_system.commands.conversation import Conversation
     from everest_system.everest_side.request import Options, build
 
-    request = build(command, options or Options(), datetime.now(UTC))
+    options = options or Options()
+    if options.request_id is None:  # by the clock, two requests in a row could be taken for one
+        options = replace(options, request_id=randrange(1, 2**31))
+    request = build(command, options, datetime.now(UTC))
     conversation = Conversation.configured(config, module, heartbeat=heartbeat, timeout_s=timeout_s)
     if not conversation.hold(request, watching=watching, permit_on=permit_on):
         raise typer.Exit(1)
