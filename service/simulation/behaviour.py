@@ -115,6 +115,8 @@ class EverestBehaviour(Table):
         heartbeats: whether it has a heartbeat, once a second.
         asks_boot_reason: whether its OCPP module asks for it at the start.
         registers_after: from its start until the CSMS accepts the boot, which brings `set_system_time`.
+        csms_heartbeat: the time between two Heartbeats of the CSMS, each of which sets the time. They go on for ever: a
+            scenario with them has to say how long it `lasts`.
         permits_after: from the trigger status until the permission to install: how long somebody still charges.
     """
 
@@ -122,4 +124,5 @@ class EverestBehaviour(Table):
     heartbeats: bool = True
     asks_boot_reason: bool = True
     registers_after: DurationOrNever = 3.0
+    csms_heartbeat: DurationOrNever = None
     permits_after: DurationOrNever = 0.0

@@ -197,7 +197,12 @@ class FakeEverest:
         """Let the CSMS accept the BootNotification: from now on statuses pass, and the time is set."""
         self._ocpp.accept_boot()
         self._tell("CSMS", "accepts the boot")
+        self._set_time()
+
+    def _set_time(self) -> None:
         self.ask("set_system_time", format_rfc3339(self._clock.true_wall))
+        if self.behaviour.csms_heartbeat is not None:
+            self._later(self.behaviour.csms_heartbeat, self._set_time)
 
     # --- what it hears ---
 
@@ -219,7 +224,7 @@ class FakeEverest:
 
     def count_checks(self, number: int, last_at: int) -> None:
         """That many communication checks came on time until `last_at`."""
-        if self.is_running and self._last_check is not None:
+        if self.is_running and self._watches and self._last_check is not None:
             self.checks += number
             self._last_check = last_at
 
