@@ -10,10 +10,11 @@ from support.http_server import File, Reply
 from support.stations import IMAGE, Station, words
 
 
-@pytest.fixture(params=["amqtt", "mosquitto"])
+@pytest.fixture
 def broker(request, tmp_path) -> Iterator[Broker]:
-    """A broker of this test's own, which it may stop."""
-    own: Broker = AmqttBroker() if request.param == "amqtt" else MosquittoBroker(tmp_path)
+    """A broker of this test's own, which it may stop: the embedded one, by a parameter of the test the real one."""
+    real = getattr(request, "param", "amqtt") == "mosquitto"
+    own: Broker = MosquittoBroker(tmp_path) if real else AmqttBroker()
     own.start()
     yield own
     own.stop()
@@ -67,6 +68,7 @@ def test_away_at_the_start(station: Station, broker):
     assert station.everest().call("is_reset_allowed", "Soft") is True
 
 
+@pytest.mark.parametrize("broker", ["amqtt", "mosquitto"], indirect=True)
 def test_restart_while_idle(station: Station, broker):
     """After a restart of the broker the communication check comes again, for the EVerest that started with it."""
     service, everest = station.both()
@@ -79,6 +81,7 @@ def test_restart_while_idle(station: Station, broker):
     assert len(service.lines("connected to the broker")) == 2
 
 
+@pytest.mark.parametrize("broker", ["amqtt", "mosquitto"], indirect=True)
 def test_restart_while_waiting_for_permission(station: Station, broker, http):
     """An EVerest that started anew while the permission was waited for gets the trigger status again."""
     service, everest = station.both(permission_delay_s=None)

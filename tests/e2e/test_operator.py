@@ -7,7 +7,7 @@ from support.http_server import File, Reply
 from support.stations import IMAGE, MEBIBYTE, Station
 
 
-@pytest.mark.parametrize("end", ["", "stop", "kill"])
+@pytest.mark.parametrize("end", ["", "kill"])
 def test_pause_and_resume(station: Station, http, end):
     """L01.FR.14: a paused download stays paused, also across restarts, until it is resumed, and goes on then."""
     http.files["/fw.bin"] = File(IMAGE * 8, etag='"one"')

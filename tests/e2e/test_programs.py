@@ -1,6 +1,5 @@
 """The integrator's programs: installers, reboots, health checks, clocks. A reboot really ends the process."""
 
-import pytest
 from support.stations import IMAGE, Station, words
 
 from everest_system.fsm.messages import ResetType
@@ -81,16 +80,17 @@ def test_unhealthy_firmware(station: Station, http):
     assert (station.folder / "done").read_text().split() == ["reboot", "reboot"]
 
 
-@pytest.mark.parametrize(("scheduled", "reason"), [(False, "RemoteReset"), (True, "ScheduledReset")])
-def test_hard_reset(station: Station, scheduled, reason):
+def test_hard_reset(station: Station):
     """A reset reboots the machine, and the boot after it gives RemoteReset or ScheduledReset as its reason."""
     service, everest = station.both({"platform": machine(station)})
     service.supervise()
-    everest.boot_reason()
-    everest.reset(ResetType.NOT_SPECIFIED, scheduled=scheduled)
-    after_boot(station)
-    assert everest.boot_reason() == reason
-    assert (station.folder / "done").read_text().split() == ["reboot"]
+    assert everest.boot_reason() == "PowerUp"
+    for boots, (scheduled, reason) in enumerate(((False, "RemoteReset"), (True, "ScheduledReset")), start=1):
+        everest.reset(ResetType.NOT_SPECIFIED, scheduled=scheduled)
+        after_boot(station, boots)
+        assert everest.boot_reason() == reason
+        assert (station.folder / "done").read_text().split() == ["reboot"] * boots
+        assert service.starts == boots + 1
 
 
 def test_soft_reset(station: Station):

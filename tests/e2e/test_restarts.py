@@ -61,14 +61,13 @@ def test_two_sigterms(station: Station):
     service.stop()
 
 
-@stop_or_kill
-def test_download_scheduled(station: Station, http, end):
+def test_download_scheduled(station: Station, http):
     """A download that waits for its time still comes about, without another word."""
     _, everest = station.both()
     soon = format_rfc3339(datetime.now(UTC) + timedelta(seconds=1))
     everest.call("update_firmware", {"location": http.url("/fw.bin"), "request_id": 1, "retrieve_timestamp": soon})
     everest.wait_for("DownloadScheduled", 1)
-    again(station, end)
+    again(station, "stop")
     everest.wait_for("Installed", 1)
     assert heard(everest) == ["DownloadScheduled", "Downloading", "Downloaded", "Installing", "Installed"]
 
@@ -88,8 +87,7 @@ def test_downloading(station: Station, http, end):
     assert [request.status for request in http.requests] == [200, 206]
 
 
-@stop_or_kill
-def test_retry_pending(station: Station, http, end):
+def test_retry_pending(station: Station, http):
     """A retry that waits for its time is made, and counts as the one that it is."""
     http.plan("/fw.bin", Reply(status=503), Reply())
     _, everest = station.both()
@@ -97,7 +95,7 @@ def test_retry_pending(station: Station, http, end):
         "update_firmware", {"location": http.url("/fw.bin"), "request_id": 1, "retries": 2, "retry_interval_s": 1}
     )
     everest.wait_for("DownloadFailed", 1)
-    again(station, end)
+    again(station, "stop")
     everest.wait_for("Installed", 1)
     assert heard(everest) == ["Downloading", "DownloadFailed", "Downloading", "Downloaded", "Installing", "Installed"]
 
@@ -131,8 +129,9 @@ def slow_installer(station: Station, *, repeatable: bool) -> dict[str, object]:
     return {"firmware": {"installer": "command", "unsigned": "accept", "command": command}}
 
 
-@stop_or_kill
-@pytest.mark.parametrize(("repeatable", "last"), [(True, "Installed"), (False, "InstallationFailed")])
+@pytest.mark.parametrize(
+    ("end", "repeatable", "last"), [("stop", True, "Installed"), ("kill", False, "InstallationFailed")]
+)
 def test_installing(station: Station, http, end, repeatable, last):
     """An installation cut short is made again where its program bears that, else it ends InstallationFailed."""
     service, everest = station.both(slow_installer(station, repeatable=repeatable))
@@ -166,15 +165,14 @@ def test_stubborn_peers(station: Station, mosquitto, http):
     service.stop()
 
 
-@stop_or_kill
-def test_uploading(station: Station, http, end):
+def test_uploading(station: Station, http):
     """An upload cut short is made again from the archive that exists, and ends in one word."""
     http.plan("/logs", Reply(stall_at=0), Reply())
     _, everest = station.both()
     everest.call("upload_logs", {"location": http.url("/logs"), "request_id": 1, "retries": 1})
     assert http.stalled.wait(10)
     everest.wait_for("Uploading", 1)
-    again(station, end)
+    again(station, "stop")
     everest.wait_for("Uploaded", 1)
     assert heard(everest) == ["Uploading", "Uploaded"]
 

@@ -2,7 +2,7 @@
 
 import pytest
 from support.http_server import File
-from support.pki import Issuer, private_key
+from support.pki import Issuer, private_key, wrapped
 from support.stations import IMAGE, Station, words
 
 
@@ -56,17 +56,20 @@ def test_refused_certificates(station: Station, http, maker, tmp_path):
     assert len(service.lines("update_firmware refused")) == 4
 
 
-@pytest.mark.parametrize("scheme", ["rsa-pss", "rsa-pkcs1v15", "ecdsa"])
-def test_schemes(station: Station, http, maker, scheme):
-    """RSA-PSS, RSA PKCS#1 v1.5 and ECDSA signatures, also by the root itself and in wrapped base64, are verified."""
-    from support.pki import wrapped
-
-    root = maker.root if scheme == "ecdsa" else Issuer.root("RSA", key=private_key("rsa2048", "RSA"))
-    (station.folder / "maker.pem").write_text(root.pem)
+def test_schemes(station: Station, http, maker):
+    """RSA-PSS, RSA PKCS#1 v1.5 and ECDSA signatures, here by roots themselves and in wrapped base64, are verified."""
+    rsa = Issuer.root("RSA", key=private_key("rsa2048", "RSA"))
+    (station.folder / "maker.pem").write_text(maker.root.pem + rsa.pem)
     service, everest = station.both()
-    signature = wrapped(root.sign(IMAGE, scheme))
-    request = {"location": http.url("/fw.bin"), "request_id": 1, "signing_certificate": root.pem}
-    assert everest.call("update_firmware", {**request, "signature": signature}) == "Accepted"
-    everest.wait_for("Installed", 1)
-    assert words(everest) == ["Downloading", "Downloaded", "SignatureVerified", "Installing", "Installed"]
-    assert current_image(service) == IMAGE
+    signers = {"rsa-pss": rsa, "rsa-pkcs1v15": rsa, "ecdsa": maker.root}
+    for request_id, (scheme, root) in enumerate(signers.items()):
+        image = scheme.encode() + IMAGE
+        http.files["/fw.bin"] = File(image)
+        signed = {"signing_certificate": root.pem, "signature": wrapped(root.sign(image, scheme))}
+        request = {"location": http.url("/fw.bin"), "request_id": request_id, **signed}
+        assert everest.call("update_firmware", request) == "Accepted"
+        everest.wait_for("Installed", request_id)
+        assert words(everest, request_id) == [
+            "Downloading", "Downloaded", "SignatureVerified", "Installing", "Installed",
+        ]  # fmt: skip
+        assert current_image(service) == image

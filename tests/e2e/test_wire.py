@@ -91,7 +91,6 @@ WRONG: dict[str, list[Any]] = {
 }
 
 
-@pytest.mark.parametrize("broker", ["amqtt", "mosquitto"], indirect=True)
 def test_wrong_types(station: Station, wire: Wire):
     """A request with wrong types or values gets a warning and the conservative reply, and nothing else happens."""
     service = station.service()
@@ -306,7 +305,6 @@ def test_mqtt_5_and_a_prefix(station: Station, http):
     assert service.warnings() == []
 
 
-@pytest.mark.parametrize("broker", ["amqtt", "mosquitto"], indirect=True)
 def test_several_modules(station: Station, http):
     """Several modules over one connection have updates, replies and folders of their own, and keep them apart."""
     service, first = station.both({"station": {"module_ids": ["system_api", "other"]}})
