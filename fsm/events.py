@@ -53,6 +53,11 @@ class EverestRestarted(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class WordsLost(Event):
+    """The EVerest that we know is back after a break of our connection; what it said meanwhile never came."""
+
+
+@dataclass(frozen=True, slots=True)
 class Settled(JobEvent):
     """The pause between a reply and the first status of its request is over."""
 

@@ -72,6 +72,14 @@ class Installation(FirmwareBase):
         """A permission now belongs to this update."""
         return self.draft.permission is not Permission.NONE
 
+    def armed_in_vain(self) -> bool:
+        """EVerest was asked for its permission, and has not given it as far as we have heard."""
+        return self.draft.permission is Permission.ARMED
+
+    def doubt_permission(self) -> None:
+        """The answer may have been lost: ask once more when it is needed."""
+        self.draft.ask_again = True
+
     def keep_permission(self) -> None:
         """Remember that it was given."""
         self.draft.permission = Permission.GIVEN

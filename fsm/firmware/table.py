@@ -14,6 +14,7 @@ from everest_system.fsm.events import (
     Settled,
     StatusDelivered,
     StatusSending,
+    WordsLost,
 )
 from everest_system.fsm.firmware.events import (
     ArtifactUnfit,
@@ -53,7 +54,7 @@ S = FirmwareState
 # What may come at any time, from EVerest, the operator and the outbox.
 _FROM_OUTSIDE: tuple[type[Event], ...] = (
     UpdateRequested, PermissionGiven, PauseRequested, ResumeRequested,
-    EverestRestarted, StatusSending, StatusDelivered,
+    EverestRestarted, WordsLost, StatusSending, StatusDelivered,
 )  # fmt: skip
 _DOWNLOAD: tuple[type[Event], ...] = (
     PartKept, DownloadFinished, DownloadInterrupted, DownloadAttemptFailed, DownloadRefused,
@@ -88,6 +89,7 @@ _LISTEN      = Row(StatusSending, when="is_trigger", do="arm_permission")  # fmt
 _KEEP        = Row(PermissionGiven, when="armed", do="keep_permission")  # fmt: skip
 _HEARD       = Row(StatusDelivered, when="is_last_word", do="release_reset")  # fmt: skip
 _FORGET      = Row(EverestRestarted, do="forget_permission")  # fmt: skip
+_DOUBT       = Row(WordsLost, when="armed_in_vain", do="doubt_permission")  # fmt: skip
 
 # fmt: off
 TABLE: dict[FirmwareState, StateRows] = {
@@ -140,7 +142,7 @@ TABLE: dict[FirmwareState, StateRows] = {
         Row(ArtifactUnfit,     S.INSTALLING,          do="keep_unfit"),
         Row(InstallFailed,     S.SIGNATURE_VERIFIED,  when="is_signed", do="keep_failed"),
         Row(InstallFailed,     S.INSTALLING,          do="keep_failed"),
-        _LISTEN, _KEEP, _FORGET, _CANCEL,
+        _LISTEN, _KEEP, _FORGET, _DOUBT, _CANCEL,
         enter="check_artifact",
     ),
     S.SIGNATURE_VERIFIED: _state(
@@ -154,13 +156,14 @@ TABLE: dict[FirmwareState, StateRows] = {
     S.INSTALL_SCHEDULED: _state(
         Row(InstallTimeReached, S.INSTALLING, when="permitted"),
         Row(InstallTimeReached, S.AWAITING_PERMISSION),
-        _LISTEN, _KEEP, _FORGET, _CANCEL,
+        _LISTEN, _KEEP, _FORGET, _DOUBT, _CANCEL,
         enter="wait_for_install_time",
     ),
     S.AWAITING_PERMISSION: _state(
         Row(PermissionGiven,    S.INSTALLING, when="armed", do="keep_permission"),
         Row(PermissionTimedOut, S.INSTALLATION_FAILED, do="note_no_permission"),
         Row(EverestRestarted,   do="ask_new_everest"),
+        Row(WordsLost,          when="armed_in_vain", do="ask_everest_again"),
         Row(Proceeding,         S.INSTALLING, when="permitted"),  # the configuration changed between two starts
         _LISTEN, _CANCEL,
         enter="wait_for_permission",

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from everest_system.fsm.events import EverestRestarted
+from everest_system.fsm.events import EverestRestarted, WordsLost
 from everest_system.fsm.machine import TableMachine
 from everest_system.fsm.orders import Tell
 from everest_system.fsm.presence.events import HeartbeatsMissing, HeartbeatsNeverCame, RegistrationTimedOut
@@ -88,6 +88,7 @@ class PresenceMachine(TableMachine[PresenceSnapshot]):
 
     def hear_heartbeat(self) -> None:
         """Note the number, and the pace."""
+        self._hear_again()
         if self.draft.number is None:
             self.draft.registered = self.is_registered()
             self._begin_counting()
@@ -96,6 +97,15 @@ class PresenceMachine(TableMachine[PresenceSnapshot]):
             counted_s = self.now.monotonic - self.draft.first_at
             self.draft.period_s = max(counted_s / (self.event.number - self.draft.first_number), 0.001)
         self._note_heartbeat()
+
+    def lose_words(self) -> None:
+        """Our connection broke: if EVerest lives on, it may say what we do not hear."""
+        self.draft.has_missed = True
+
+    def _hear_again(self) -> None:
+        if self.draft.has_missed:
+            self.order(Tell("firmware", WordsLost()))
+        self.draft.has_missed = False
 
     def _begin_counting(self) -> None:
         self.draft.first_number, self.draft.first_at, self.draft.period_s = self.event.number, self.now.monotonic, 1.0
@@ -154,6 +164,7 @@ class PresenceMachine(TableMachine[PresenceSnapshot]):
         if self.draft.has_spoken and self.event.is_start:
             self._new_run()
         else:
+            self._hear_again()
             self._await_registration(0)
         self.remember_word()
 
@@ -171,7 +182,7 @@ class PresenceMachine(TableMachine[PresenceSnapshot]):
 
     def _new_run(self) -> None:
         self.draft.run += 1
-        self.draft.has_spoken = self.draft.registered = self.draft.waited = False
+        self.draft.has_spoken = self.draft.registered = self.draft.waited = self.draft.has_missed = False
         self.clear_timers(RegistrationTimedOut)
         self._await_registration(0)
         self.order(Tell("firmware", EverestRestarted()))

@@ -21,6 +21,7 @@ class PresenceSnapshot(Snapshot):
         has_spoken: other messages of this run came.
         registered: its CSMS has accepted it in this run, whether or not it is present now.
         words_count: in the absence of heartbeats, any message shows that EVerest is there.
+        has_missed: our connection broke, so that words of this run may have been lost.
         waited: the time that results wait for the registration of this run is over.
     """
 
@@ -35,4 +36,5 @@ class PresenceSnapshot(Snapshot):
     has_spoken: bool = Field(default=False, exclude=True)
     registered: bool = Field(default=False, exclude=True)
     words_count: bool = Field(default=False, exclude=True)
+    has_missed: bool = Field(default=False, exclude=True)
     waited: bool = Field(default=False, exclude=True)

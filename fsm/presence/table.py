@@ -39,7 +39,8 @@ TABLE: dict[PresenceState, StateRows] = {
         Row(HeartbeatsNeverCame,  S.PRESENT,    when="has_spoken", do="meet"),
         Row(HeartbeatsNeverCame,  do="count_words"),
         Row(RegistrationTimedOut, do="stop_waiting"),
-        ignored=(BrokerLost, HeartbeatsMissing),
+        Row(BrokerLost,           do="lose_words"),
+        ignored=(HeartbeatsMissing,),
     ),
     S.PRESENT: StateRows(
         Row(HeartbeatArrived,     S.PRESENT,    when="is_new_run", do="meet_new_run"),
@@ -50,7 +51,7 @@ TABLE: dict[PresenceState, StateRows] = {
         Row(EverestSpoke,         do="remember_word"),
         Row(HeartbeatsMissing,    S.ABSENT),
         Row(RegistrationTimedOut, do="stop_waiting"),
-        Row(BrokerLost,           S.ABSENT),
+        Row(BrokerLost,           S.ABSENT,     do="lose_words"),
         ignored=(BrokerFound, HeartbeatsNeverCame),
     ),
     S.REGISTERED: StateRows(
@@ -59,7 +60,7 @@ TABLE: dict[PresenceState, StateRows] = {
         Row(EverestSpoke,         S.PRESENT,    when="is_another_start", do="meet_by_word"),
         Row(EverestSpoke,         do="remember_word"),
         Row(HeartbeatsMissing,    S.ABSENT),
-        Row(BrokerLost,           S.ABSENT),
+        Row(BrokerLost,           S.ABSENT,     do="lose_words"),
         ignored=(BrokerFound, HeartbeatsNeverCame, RegistrationTimedOut),
     ),
 }

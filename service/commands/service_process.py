@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from everest_system.commands.configured import usable_settings_of
-from everest_system.commands.lean_imports import lean_imports
+from everest_system.commands.lean_imports import load_lean
 
 
 def run_service(config: Path | None) -> None:
@@ -15,11 +15,12 @@ def run_service(config: Path | None) -> None:
         WorldError: the store, the control socket or a folder cannot be used.
     """
     settings = usable_settings_of(config)
-    with lean_imports():
-        from everest_system import log_lines  # before anything that imports structlog
-        from everest_system.fsm.errors import WorldError
-        from everest_system.serve import serve
-        from everest_system.tools import NotBuiltError
+    load_lean(_load_libraries)
+    from everest_system import log_lines
+    from everest_system.fsm.errors import WorldError
+    from everest_system.serve import serve
+    from everest_system.tools import NotBuiltError
+
     log_lines.configure()
     try:
         serve(settings)
@@ -29,3 +30,9 @@ def run_service(config: Path | None) -> None:
         # A bug in the field is looked for in the log: its traceback has to be there, on one line like all others.
         log_lines.get_logger().critical("the service failed", exc_info=error)
         raise
+
+
+def _load_libraries() -> None:
+    import apscheduler.schedulers.base  # noqa: F401
+
+    import everest_system.log_lines  # noqa: F401  # before anything that imports structlog, which it does its own way

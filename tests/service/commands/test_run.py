@@ -11,7 +11,7 @@ from support.cli import run_cli
 from support.service_process import ServiceProcess
 
 from everest_system import log_lines, serve
-from everest_system.commands.lean_imports import lean_imports
+from everest_system.commands.lean_imports import load_lean
 
 
 def test_service_stops_cleanly_and_loads_only_what_it_needs(service: ServiceProcess) -> None:
@@ -58,13 +58,34 @@ def test_bug_leaves_its_traceback_in_the_log(monkeypatch: pytest.MonkeyPatch, tm
 
 
 def test_lean_imports_leave_no_trace(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Stand-ins are found while they last, and the real things afterwards."""
+    """Stand-ins are found while the libraries load, and the real things afterwards."""
     monkeypatch.delitem(sys.modules, "concurrent.futures.process", raising=False)
-    with lean_imports():
+    found = []
+
+    def load() -> None:
         from concurrent.futures.process import BrokenProcessPool
 
-        assert BrokenProcessPool is RuntimeError
+        found.append(BrokenProcessPool)
+
+    load_lean(load)
+    assert found == [RuntimeError]
     assert "concurrent.futures.process" not in sys.modules
     import asyncio
 
     assert callable(asyncio.run)
+
+
+def test_a_library_that_asks_for_more_is_loaded_the_ordinary_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A new release of a library may need what the stand-ins have not: the station starts all the same."""
+    monkeypatch.delitem(sys.modules, "concurrent.futures.process", raising=False)
+    monkeypatch.setattr(lean_imports, "_LIBRARIES", frozenset({"no_library"}))  # this process goes on with its own
+    tries = []
+
+    def load() -> None:
+        tries.append(1)
+        from concurrent.futures.process import EXTRA_QUEUED_CALLS
+
+        tries.append(EXTRA_QUEUED_CALLS)
+
+    load_lean(load)
+    assert tries == [1, 1, 1]
