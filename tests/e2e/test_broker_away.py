@@ -111,8 +111,9 @@ def test_gone_in_the_middle(station: Station, broker, http):
     broker.stop()
     service.wait_for("no broker")
     service.wait_for_state("firmware", "DOWNLOAD_FAILED")
+    before, since = len(everest.arrived), len(service.log)
     broker.start()
-    before = len(everest.arrived)
+    service.wait_for("connected to the broker", since=since)
     everest.start()
     everest.wait_for_service()
     assert everest.call("is_reset_allowed", "Soft") is True
