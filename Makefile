@@ -24,7 +24,7 @@ test: install
 check: install
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
-	$(BIN)/mypy -p everest_system
+	cd $(VENV) && bin/mypy --config-file ../pyproject.toml -p everest_system  # from the root, io/ would hide Python's own
 	$(BIN)/everest-system diagram --check
 	$(BIN)/python -m everest_system.configuration.document | diff docs/configuration.md -
 	rm -f .coverage .coverage.*

@@ -11,6 +11,7 @@ from support.cli import run_cli
 from support.service_process import ServiceProcess
 
 from everest_system import log_lines, serve
+from everest_system.commands import lean_imports
 from everest_system.commands.lean_imports import load_lean
 
 
