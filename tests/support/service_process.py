@@ -42,6 +42,7 @@ class ServiceProcess:
         log: its log lines, over all starts; a line that is no JSON has only an `event`.
         starts: how often the process was started.
         exits: the exit codes of those that ended.
+        covered: whether a run with coverage looks into the process, which takes memory of its own.
     """
 
     def __init__(self, folder: Path, broker: Broker | None, config: Mapping[str, Any] | None = None) -> None:
@@ -55,6 +56,7 @@ class ServiceProcess:
         self.log: list[Line] = []
         self.starts = 0
         self.exits: list[int] = []
+        self.covered = True
         self._changed = threading.Condition()
         self._process: subprocess.Popen[str] | None = None
         self._watcher: threading.Thread | None = None
@@ -176,7 +178,8 @@ class ServiceProcess:
     # --- inside ---
 
     def _launch(self) -> None:
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("EVEREST_SYSTEM_")}
+        without = ("EVEREST_SYSTEM_",) if self.covered else ("EVEREST_SYSTEM_", "COVERAGE_", "COV_CORE_")
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(without)}
         self._process = subprocess.Popen(
             [sys.executable, "-m", "everest_system", "run", "-c", str(self.config_file)],
             stdin=subprocess.DEVNULL,
