@@ -28,12 +28,14 @@ class OutboxRow:
         module_id: the module whose topic it goes to.
         status: what it says.
         early: it went out before EVerest was registered.
+        sent: it went out, once at least, to the EVerest that is or was there last.
     """
 
     seq: int
     module_id: str
     status: Status
     early: bool = False
+    sent: bool = False
 
     @property
     def job(self) -> tuple[str, int]:
@@ -52,12 +54,11 @@ def message(status: Status) -> FirmwareUpdateStatus | LogStatus:
 
 @dataclass(frozen=True, slots=True)
 class OutboxChange:
-    """What the store has to follow: rows that are new, gone, marked as early, and no longer so."""
+    """What the store has to follow: rows that are new, gone, and marked otherwise than before."""
 
     added: tuple[OutboxRow, ...] = ()
     removed: tuple[int, ...] = ()
-    marked: tuple[int, ...] = ()
-    unmarked: tuple[int, ...] = ()
+    marked: tuple[OutboxRow, ...] = ()
 
 
 @dataclass(slots=True)
@@ -96,10 +97,8 @@ class Outbox:
     def sending(self, row: OutboxRow, presence: PresenceSnapshot) -> OutboxChange:
         """`row` goes out as soon as the change is stored."""
         self.in_flight = row.seq
-        if presence.state is PresenceState.REGISTERED or row.status.run == presence.run:
-            return OutboxChange()
-        self.rows[row.seq] = replace(row, early=True)
-        return OutboxChange(marked=(row.seq,))
+        early = presence.state is not PresenceState.REGISTERED and row.status.run != presence.run
+        return self._mark([replace(row, early=early, sent=True)])
 
     def acknowledged(self) -> None:
         """The broker has the row in flight."""
@@ -127,22 +126,29 @@ class Outbox:
 
     def begin_run(self) -> OutboxChange:
         """Another EVerest listens: of each request only the latest status is left to say, and it is not yet heard."""
-        outdated = self.keep_latest().removed
-        self._acknowledged.clear()
-        self.in_flight = None
-        early = tuple(row.seq for row in self.rows.values() if row.early)
-        self.rows = {seq: replace(row, early=False) for seq, row in self.rows.items()}
-        return OutboxChange(removed=outdated, unmarked=early)
-
-    def keep_latest(self) -> OutboxChange:
-        """We have started: of each request only the latest status is left to say.
-
-        EVerest may have heard the others without our knowing; said again, they would pass its filter out of order.
-        """
         latest = {row.job: row.seq for row in self.rows.values()}
         outdated = tuple(seq for seq in self.rows if seq not in latest.values())
         self.remove(outdated)
+        self._acknowledged.clear()
+        self.in_flight = None
+        change = self._mark([replace(row, early=False, sent=False) for row in self.rows.values()])
+        return replace(change, removed=outdated)
+
+    def begin_again(self) -> OutboxChange:
+        """We have started: of each request, what went out last is sent again, and what never did.
+
+        EVerest may have heard what went out without our knowing. Its filter drops a repetition of the last of it; what
+        went out before that would pass the filter, and be out of order.
+        """
+        last_sent = {row.job: row.seq for row in self.rows.values() if row.sent}
+        outdated = tuple(row.seq for row in self.rows.values() if row.sent and row.seq != last_sent[row.job])
+        self.remove(outdated)
         return OutboxChange(removed=outdated)
+
+    def _mark(self, rows: Iterable[OutboxRow]) -> OutboxChange:
+        changed = tuple(row for row in rows if row != self.rows[row.seq])
+        self.rows.update((row.seq, row) for row in changed)
+        return OutboxChange(marked=changed)
 
     def repeat_early(self, next_seq: int) -> OutboxChange:
         """EVerest is registered after all: say again, behind its predecessor, what went out before that."""

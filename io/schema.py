@@ -31,7 +31,8 @@ _VERSION_1 = (
         word        TEXT NOT NULL,
         is_end      INTEGER NOT NULL,
         predecessor TEXT NOT NULL,
-        early       INTEGER NOT NULL
+        early       INTEGER NOT NULL,
+        sent        INTEGER NOT NULL
     )""",
     """CREATE TABLE history (
         seq        INTEGER PRIMARY KEY,

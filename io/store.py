@@ -67,22 +67,20 @@ class Change:
         snapshots: the new JSON text by module id and machine; those left out stay as they are.
         rows_added: statuses written, in ascending order of `seq`.
         rows_removed: the `seq` of statuses that are done or superseded; one that is not there is no fault.
-        rows_marked: the `seq` of statuses that went out before EVerest was registered, ...
-        rows_unmarked: ... and of those of which that no longer matters.
+        rows_marked: statuses whose marks (`early`, `sent`) are now as given.
         transitions: what history is to say about it, oldest first.
     """
 
     snapshots: Mapping[tuple[str, str], str] = field(default_factory=dict)
     rows_added: Sequence[OutboxRow] = ()
     rows_removed: Sequence[int] = ()
-    rows_marked: Sequence[int] = ()
-    rows_unmarked: Sequence[int] = ()
+    rows_marked: Sequence[OutboxRow] = ()
     transitions: Sequence[Transition] = ()
 
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to write."""
-        rows = self.rows_added or self.rows_removed or self.rows_marked or self.rows_unmarked
+        rows = self.rows_added or self.rows_removed or self.rows_marked
         return not (self.snapshots or rows or self.transitions)
 
 
@@ -142,9 +140,22 @@ class StoreReader:
                     module_id,
                     Status(machine, job, request_id, run, word, bool(is_end), predecessor),
                     early=bool(early),
+                    sent=bool(sent),
                 )
-                for seq, module_id, machine, job, request_id, run, word, is_end, predecessor, early in self._db.execute(
-                    "SELECT seq, module_id, machine, job, request_id, run, word, is_end, predecessor, early"
+                for (
+                    seq,
+                    module_id,
+                    machine,
+                    job,
+                    request_id,
+                    run,
+                    word,
+                    is_end,
+                    predecessor,
+                    early,
+                    sent,
+                ) in self._db.execute(
+                    "SELECT seq, module_id, machine, job, request_id, run, word, is_end, predecessor, early, sent"
                     " FROM outbox ORDER BY seq"
                 )
             )
@@ -230,11 +241,13 @@ class Store(StoreReader):
                 [(module_id, machine, text) for (module_id, machine), text in change.snapshots.items()],
             )
             self._db.executemany(
-                "INSERT INTO outbox VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                [(row.seq, row.module_id, *astuple(row.status), row.early) for row in change.rows_added],
+                "INSERT INTO outbox VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                [(row.seq, row.module_id, *astuple(row.status), row.early, row.sent) for row in change.rows_added],
             )
-            for early, seqs in ((True, change.rows_marked), (False, change.rows_unmarked)):
-                self._db.executemany("UPDATE outbox SET early = ? WHERE seq = ?", [(early, seq) for seq in seqs])
+            self._db.executemany(
+                "UPDATE outbox SET early = ?, sent = ? WHERE seq = ?",
+                [(row.early, row.sent, row.seq) for row in change.rows_marked],
+            )
             self._db.executemany("DELETE FROM outbox WHERE seq = ?", [(seq,) for seq in change.rows_removed])
             if transitions:
                 self._db.executemany("INSERT INTO history VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?)", transitions)

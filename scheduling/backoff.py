@@ -4,11 +4,11 @@
 class Backoff:
     """Doubles from `first_s` to `longest_s`, and begins anew after `reset`.
 
-    The broker stands on the same machine, and EVerest reports a fault after 5 s of silence: a longer wait would save
-    nothing and cost that.
+    The broker stands on the same machine mostly, and what EVerest asks before we are back is lost to it for minutes: a
+    longer wait would save nothing and cost that.
     """
 
-    def __init__(self, first_s: float = 0.5, longest_s: float = 5.0) -> None:
+    def __init__(self, first_s: float = 0.5, longest_s: float = 2.0) -> None:
         self._first_s, self._longest_s = first_s, longest_s
         self._next_s = first_s
 

@@ -1,6 +1,7 @@
 """What EVerest's commands mean: events for the machines, or a reply at once.
 
-Every message tells Presence something as well. A refused request means its reply and a warning, and nothing else.
+Every message tells Presence something as well, and first: a request belongs to the EVerest that it shows. A refused
+request means its reply and a warning, and nothing else.
 """
 
 from dataclasses import dataclass, field
@@ -49,17 +50,15 @@ class Inbox:
 
     admission: Admission
 
-    def presence(self, command: str) -> Event:
-        """What a command other than the heartbeat shows of EVerest."""
-        return EverestSpoke(is_start=command == "get_boot_reason", is_from_csms=command in FROM_CSMS)
+    def presence(self, command: Command) -> Event:
+        """What a command shows of EVerest, whatever it means otherwise."""
+        if isinstance(command.payload, HeartBeatId):
+            return HeartbeatArrived(command.payload.root)
+        return EverestSpoke(is_start=command.name == "get_boot_reason", is_from_csms=command.name in FROM_CSMS)
 
     def read(self, command: Command, module: Module, now: datetime, *, busy: bool) -> Meaning:
         """What `command` of `module` means; `busy`: some update must not be interrupted."""
         meaning = Meaning()
-        if isinstance(command.payload, HeartBeatId):
-            meaning.events.append(("presence", HeartbeatArrived(command.payload.root)))
-            return meaning
-        meaning.events.append(("presence", self.presence(command.name)))
         match command.name, command.payload:
             case "update_firmware", FirmwareUpdateRequest() as request:
                 self._update(request, command, module, now, meaning)
@@ -67,6 +66,8 @@ class Inbox:
                 self._upload(request, command, module, now, meaning)
             case "allow_firmware_installation", _:
                 meaning.events.append(("firmware", PermissionGiven()))
+            case "heartbeat", _:
+                pass  # it says nothing but that it came
             case "is_reset_allowed", _:
                 meaning.orders.append(Reply(command.name, command.reply_to, not busy))
                 if busy:

@@ -41,6 +41,7 @@ from everest_system.transaction import Transaction
 OWN = "station"  # the owner of the timers that belong to no machine
 COMMUNICATION_CHECK = "CommunicationCheck"
 SEND = "Send"
+LEAST_INTERVAL_S = 0.1  # between signs of life, whatever is configured: the loop has other things to do
 EARLY_S = 0.001  # rounding may let a timer fire this much before its time
 
 _log = structlog.get_logger(__name__)
@@ -110,7 +111,7 @@ class Station:
         for key, machine in self.machines():
             self._stored[key] = machine.snapshot.model_dump_json()
         for module in self.modules.values():
-            transaction.add_rows(module.outbox.keep_latest())
+            transaction.add_rows(module.outbox.begin_again())
         for key, machine in self.machines():
             self._adopt(transaction, key, machine, machine.recover(now))
         self._finish(transaction)
@@ -201,20 +202,19 @@ class Station:
             _log.warning(f"{command.name}: {warning}", module_id=module.module_id)
         if command.reply_to is not None:
             module.remember_reply(command.reply_to, None)
+        self._perceive(transaction, module, self._inbox.presence(command))
         now = self.edges.clock.now()
         meaning = self._inbox.read(command, module, now.wall, busy=self.is_busy)
         for machine, event in meaning.events:
-            if machine == "presence":
-                self._perceive(transaction, module, event)
-            else:
-                self.tell(transaction, PLATFORM if machine == "platform" else (module.module_id, machine), event)
+            self.tell(transaction, PLATFORM if machine == "platform" else (module.module_id, machine), event)
         transaction.orders += [(module.module_id, "", order) for order in meaning.orders]
 
     def _fire(self, transaction: Transaction, timer: TimerFired) -> None:
         if timer.owner == OWN:
             if timer.name == COMMUNICATION_CHECK:
                 self._check_communication(alive=True)
-                self.edges.timers.arm(OWN, COMMUNICATION_CHECK, self._pace.communication_check_interval_s)
+                interval_s = max(self._pace.communication_check_interval_s, LEAST_INTERVAL_S)
+                self.edges.timers.arm(OWN, COMMUNICATION_CHECK, interval_s)
             elif timer.name == RECONNECT:
                 self.broker.connect()
             return  # SEND: what is to be sent is looked at behind every event

@@ -23,8 +23,7 @@ class Transaction:
     touched: dict[Key, None] = field(default_factory=dict)
     added: list[OutboxRow] = field(default_factory=list)
     removed: list[int] = field(default_factory=list)
-    marked: list[int] = field(default_factory=list)
-    unmarked: list[int] = field(default_factory=list)
+    marked: list[OutboxRow] = field(default_factory=list)
     transitions: list[Transition] = field(default_factory=list)
     orders: list[tuple[str, str, Order]] = field(default_factory=list)
 
@@ -33,7 +32,6 @@ class Transaction:
         self.added += change.added
         self.removed += change.removed
         self.marked += change.marked
-        self.unmarked += change.unmarked
 
     def add_steps(self, key: Key, at: datetime, steps: Sequence[Step]) -> None:
         """Write what the machine did into the history."""
@@ -47,4 +45,4 @@ class Transaction:
 
     def change(self, snapshots: dict[Key, str]) -> Change:
         """The write, with the snapshots that differ from what is stored."""
-        return Change(snapshots, self.added, self.removed, self.marked, self.unmarked, self.transitions)
+        return Change(snapshots, self.added, self.removed, self.marked, self.transitions)

@@ -8,12 +8,13 @@ from everest_system.fsm.events import EverestRestarted, WordsLost
 from everest_system.fsm.machine import TableMachine
 from everest_system.fsm.orders import Tell
 from everest_system.fsm.presence.events import HeartbeatsMissing, HeartbeatsNeverCame, RegistrationTimedOut
-from everest_system.fsm.presence.snapshot import PresenceSnapshot
+from everest_system.fsm.presence.snapshot import Acquaintance, PresenceSnapshot
 from everest_system.fsm.presence.states import PresenceState
 from everest_system.fsm.presence.table import RECOVERY, TABLE
 
 HEARTBEAT_LIMIT = 1 << 64  # heartbeats wrap to 0 here
 SLOWEST = 0.5  # after a silence, a number that grew slower than this share of the pace is another EVerest's
+KNOWN_WITHIN_S, KNOWN_WITHIN = 3.0, 0.05  # seconds, and a share of its age, that an EVerest's count may be off
 BASELINE = 5  # heartbeats that a pace is measured over: fewer may have come in a bunch
 
 
@@ -44,9 +45,11 @@ class PresenceMachine(TableMachine[PresenceSnapshot]):
         super().__init__(snapshot)
 
     def begin(self) -> None:
-        """Forget all but the count of runs."""
+        """Forget all but what it takes to know EVerest again."""
         self.draft = PresenceSnapshot(
-            run=self.draft.run + 1,
+            run=self.draft.run,
+            known=self.draft.known,
+            was_registered=self.draft.registered,
             words_count=self.rules.mode == "any_message",
         )
 
@@ -73,15 +76,27 @@ class PresenceMachine(TableMachine[PresenceSnapshot]):
             growth += HEARTBEAT_LIMIT  # it wrapped
         silence_s = self.now.monotonic - self.draft.heard_at
         too_slow = silence_s >= self.rules.timeout_s and growth < SLOWEST * silence_s / self.draft.period_s
-        return bool(growth <= 0 or too_slow)
+        # The broker may have gone, and EVerest with it, to come back before we did.
+        lost_at = self.draft.lost_at
+        began_since = lost_at is not None and self._up_s() <= self.now.monotonic - lost_at
+        return bool(growth <= 0 or too_slow or began_since)
+
+    def _is_known(self) -> bool:
+        """It counts as the EVerest did that we knew before our start."""
+        known = self.draft.known
+        if known is None or known.boot_id != self.now.boot_id:
+            return False
+        up_s = self.now.monotonic - known.began_at
+        return bool(abs(self.event.number * known.period_s - up_s) <= KNOWN_WITHIN_S + KNOWN_WITHIN * up_s)
 
     def is_registered(self) -> bool:
         """A word of its CSMS came in this run, or it had been up for long when we met it.
 
         One whose start we saw has to show it: its CSMS may be out of reach for longer than any timeout.
         """
-        is_first = self.draft.number is None
-        return bool(self.draft.registered or (is_first and self._up_s() > self.rules.registration_timeout_s))
+        if self.draft.registered or self.draft.number is not None:
+            return self.draft.registered
+        return self._up_s() > self.rules.registration_timeout_s or (self.draft.was_registered and self._is_known())
 
     def _up_s(self) -> float:
         return float(self.event.number * self.draft.period_s)
@@ -91,29 +106,42 @@ class PresenceMachine(TableMachine[PresenceSnapshot]):
         self._hear_again()
         if self.draft.number is None:
             self.draft.registered = self.is_registered()
-            self._begin_counting()
+            is_known = self._is_known()
+            self._meet(known=is_known)
+            self._begin_counting(known=is_known)
             self._await_registration(self._up_s())
         elif self.event.number - self.draft.first_number >= BASELINE:
+            was_measured = self.draft.number - self.draft.first_number >= BASELINE
             counted_s = self.now.monotonic - self.draft.first_at
             self.draft.period_s = max(counted_s / (self.event.number - self.draft.first_number), 0.001)
+            if not was_measured:
+                self._note_pace()
         self._note_heartbeat()
 
     def lose_words(self) -> None:
         """Our connection broke: if EVerest lives on, it may say what we do not hear."""
-        self.draft.has_missed = True
+        if self.draft.lost_at is None:
+            self.draft.lost_at = self.now.monotonic
 
     def _hear_again(self) -> None:
-        if self.draft.has_missed:
+        if self.draft.lost_at is not None and self.draft.met:
             self.order(Tell("firmware", WordsLost()))
-        self.draft.has_missed = False
+        self.draft.lost_at = None
 
-    def _begin_counting(self) -> None:
-        self.draft.first_number, self.draft.first_at, self.draft.period_s = self.event.number, self.now.monotonic, 1.0
+    def _begin_counting(self, *, known: bool) -> None:
+        self.draft.first_number, self.draft.first_at = self.event.number, self.now.monotonic
+        self.draft.period_s = self.draft.known.period_s if known and self.draft.known else 1.0
+        if not known:
+            self._note_pace()
+
+    def _note_pace(self) -> None:
+        began_at = self.now.monotonic - self._up_s()
+        self.draft.known = Acquaintance(boot_id=self.now.boot_id, began_at=began_at, period_s=self.draft.period_s)
 
     def meet_new_run(self) -> None:
         """Another EVerest: what the last one did not hear is to be said again."""
         self._new_run()
-        self._begin_counting()
+        self._begin_counting(known=False)
         self._note_heartbeat()
 
     def _note_heartbeat(self) -> None:
@@ -156,6 +184,8 @@ class PresenceMachine(TableMachine[PresenceSnapshot]):
 
     def meet(self) -> None:
         """EVerest is there, however we know."""
+        self._hear_again()
+        self._meet(known=False)
         self._await_registration(0)
         self.draft.words_count = True
 
@@ -165,6 +195,7 @@ class PresenceMachine(TableMachine[PresenceSnapshot]):
             self._new_run()
         else:
             self._hear_again()
+            self._meet(known=False)
             self._await_registration(0)
         self.remember_word()
 
@@ -180,9 +211,16 @@ class PresenceMachine(TableMachine[PresenceSnapshot]):
 
     # --- runs ---
 
+    def _meet(self, *, known: bool) -> None:
+        """The first that we hear after our start: the EVerest that we knew, or another one."""
+        if not self.draft.met and not known:
+            self.draft.run += 1
+        self.draft.met = True
+
     def _new_run(self) -> None:
         self.draft.run += 1
-        self.draft.has_spoken = self.draft.registered = self.draft.waited = self.draft.has_missed = False
+        self.draft.has_spoken = self.draft.registered = self.draft.waited = False
+        self.draft.lost_at = None
         self.clear_timers(RegistrationTimedOut)
         self._await_registration(0)
         self.order(Tell("firmware", EverestRestarted()))

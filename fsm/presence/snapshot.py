@@ -1,16 +1,35 @@
-"""What is known of EVerest. Only the state and the count of its runs are stored; the rest lives in memory."""
+"""What is known of EVerest. What is needed to know it again is stored; the rest lives in memory."""
 
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from everest_system.fsm.deadlines import Deadline
 from everest_system.fsm.machine import Snapshot
 from everest_system.fsm.presence.states import PresenceState
 
 
+class Acquaintance(BaseModel):
+    """What it takes to know an EVerest again after a start of ours: nobody else counts as it does.
+
+    Attributes:
+        boot_id: the boot in which it was met.
+        began_at: when its heartbeat was 0, in seconds of the monotonic clock.
+        period_s: the time between its heartbeats.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    boot_id: str
+    began_at: float
+    period_s: float
+
+
 class PresenceSnapshot(Snapshot):
     """EVerest as it was last heard.
 
     Attributes:
+        known: how it counts, once it has beaten.
+        was_registered: the EVerest known before our start was registered.
+        met: one was heard since our start.
         run: a number for the EVerest that is, or was last, present; another one follows with each start of ours and of
             EVerest's.
         number: its last heartbeat; None before the first.
@@ -21,12 +40,16 @@ class PresenceSnapshot(Snapshot):
         has_spoken: other messages of this run came.
         registered: its CSMS has accepted it in this run, whether or not it is present now.
         words_count: in the absence of heartbeats, any message shows that EVerest is there.
-        has_missed: our connection broke, so that words of this run may have been lost.
+        lost_at: when our connection broke, since which words of this run may have been lost; None: it did not.
         waited: the time that results wait for the registration of this run is over.
     """
 
     state: PresenceState = PresenceState.ABSENT
     run: int = 0
+    known: Acquaintance | None = None
+    registered: bool = False
+    was_registered: bool = Field(default=False, exclude=True)
+    met: bool = Field(default=False, exclude=True)
     timers: dict[str, Deadline] = Field(default={}, exclude=True)
     number: int | None = Field(default=None, exclude=True)
     heard_at: float = Field(default=0.0, exclude=True)
@@ -34,7 +57,6 @@ class PresenceSnapshot(Snapshot):
     first_at: float = Field(default=0.0, exclude=True)
     period_s: float = Field(default=1.0, exclude=True)
     has_spoken: bool = Field(default=False, exclude=True)
-    registered: bool = Field(default=False, exclude=True)
     words_count: bool = Field(default=False, exclude=True)
-    has_missed: bool = Field(default=False, exclude=True)
+    lost_at: float | None = Field(default=None, exclude=True)
     waited: bool = Field(default=False, exclude=True)

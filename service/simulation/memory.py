@@ -40,10 +40,7 @@ class FakeMemory:
         self.history += change.transitions
         self._snapshots.update(change.snapshots)
         self._rows.update((row.seq, row) for row in change.rows_added)
-        for early, seqs in ((True, change.rows_marked), (False, change.rows_unmarked)):
-            for seq in set(seqs) & self._rows.keys():
-                row = self._rows[seq]
-                self._rows[seq] = OutboxRow(row.seq, row.module_id, row.status, early)
+        self._rows.update((row.seq, row) for row in change.rows_marked if row.seq in self._rows)
         for seq in change.rows_removed:
             self._rows.pop(seq, None)
 

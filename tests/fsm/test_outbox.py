@@ -1,5 +1,7 @@
 """The outbox: statuses in order, until EVerest has provably heard them."""
 
+from dataclasses import replace
+
 import pytest
 
 from everest_system.fsm.machine import Status
@@ -34,7 +36,7 @@ def test_rows_go_out_in_their_order_one_at_a_time():
     """The next row waits for the broker's word on the one before."""
     box = outbox(row(1), row(2, "Downloaded"))
     first = box.next_row(PRESENT)
-    assert (first.seq, box.sending(first, PRESENT)) == (1, OutboxChange())
+    assert (first.seq, box.sending(first, PRESENT)) == (1, OutboxChange(marked=(replace(first, sent=True),)))
     assert box.next_row(PRESENT) is None
     box.acknowledged()
     assert send(box) == 2
@@ -102,13 +104,26 @@ def test_a_heartbeat_is_awaited_only_where_it_would_prove_something():
     assert [*awaited, box.awaits_heartbeat, early_end().awaits_heartbeat] == [False, True, False, False]
 
 
-def test_our_start_keeps_the_latest_of_each_request():
-    """What EVerest may have heard without our knowing is not said again out of order; marks stay."""
+def test_our_start_sends_again_what_went_out_last():
+    """Its repetition is dropped by EVerest's filter; what went out before it would pass, out of order."""
     box = outbox(
-        row(1, "Downloading"), row(2, "Uploading", machine="logs"), row(3, "Installing", run=RUN - 1, early=True)
+        row(1, "Downloading"),
+        row(2, "Downloaded"),
+        row(3, "SignatureVerified"),
+        row(4, "Uploading", machine="logs"),
+        row(5, "Installing", job=2, run=RUN - 1, early=True),
     )
-    assert box.keep_latest() == OutboxChange(removed=(1,))
-    assert [(each.seq, each.early) for each in box.rows.values()] == [(2, False), (3, True)]
+    for _ in range(2):
+        send(box)
+    after_a_crash = outbox(*box.rows.values())
+    assert after_a_crash.begin_again() == OutboxChange(removed=(1,))
+    assert [(each.seq, each.sent, each.early) for each in after_a_crash.rows.values()] == [
+        (2, True, False),
+        (3, False, False),
+        (4, False, False),
+        (5, False, True),
+    ]
+    assert [send(after_a_crash) for _ in range(3)] == [2, 3, 4]
 
 
 def test_another_everest_hears_the_latest_of_each_request():
@@ -124,7 +139,7 @@ def test_another_everest_hears_the_latest_of_each_request():
     for _ in range(3):
         send(box)
     box.sending(box.next_row(PRESENT), PRESENT)
-    assert box.begin_run() == OutboxChange(removed=(1, 3, 4))
+    assert box.begin_run() == OutboxChange(removed=(1, 3, 4), marked=(row(2, "DownloadFailed", is_end=True),))
     assert [send(box, REGISTERED) for _ in range(3)] == [2, 5, 6]
     assert [done.seq for done in box.heard()] == [2, 5, 6]
 
@@ -136,7 +151,7 @@ def test_what_goes_out_before_the_registration_is_marked(presence, run, is_early
     """A result of a request from before may be dropped by an EVerest that is not registered."""
     box = outbox(row(1, run=run))
     change = box.sending(box.next_row(presence), presence)
-    assert change == (OutboxChange(marked=(1,)) if is_early else OutboxChange())
+    assert change == OutboxChange(marked=(replace(row(1, run=run), sent=True, early=is_early),))
     assert box.rows[1].early is is_early
     box.acknowledged()
     assert len(box.heard()) == (0 if is_early else 1)
@@ -195,8 +210,8 @@ def test_only_the_latest_of_a_request_is_repeated():
 def test_another_everest_begins_without_marks():
     """What went out too early to the last EVerest is new to the next one."""
     box = early_end()
-    assert box.begin_run() == OutboxChange(unmarked=(8,))
-    assert not box.rows[8].early
+    assert box.begin_run() == OutboxChange(marked=(box.rows[8],))
+    assert not (box.rows[8].early or box.rows[8].sent)
     assert send(box, REGISTERED) == 8
     assert [done.seq for done in box.heard()] == [8]
 

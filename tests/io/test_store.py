@@ -7,6 +7,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
@@ -409,8 +410,9 @@ def test_a_lock_that_the_file_system_refuses_is_no_rival(folder, monkeypatch):
     Store.open(folder).close()
 
 
-def test_rows_keep_the_mark_of_having_gone_out_early(opened: Store) -> None:
+def test_rows_keep_the_marks_of_having_gone_out(opened: Store) -> None:
     """Whether a status went out before EVerest was registered outlives us."""
     opened.commit(Change(rows_added=[row(1), row(2, early=True), row(3)]))
-    opened.commit(Change(rows_marked=[3], rows_unmarked=[2]))
-    assert opened.load().rows == (row(1), row(2), row(3, early=True))
+    marked = [replace(row(1), sent=True), row(2), row(3, early=True)]
+    opened.commit(Change(rows_marked=marked))
+    assert opened.load().rows == tuple(marked)

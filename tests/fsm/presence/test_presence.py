@@ -31,7 +31,7 @@ class Presence(MachineDriver):
         super().__init__(lambda snapshot: PresenceMachine(snapshot, PresenceRules(**rules)), PresenceSnapshot())
         self.restart()
         self.take(BrokerFound())
-        self.first_run = self.snapshot.run
+        self.first_run = self.snapshot.run + 1  # the first EVerest that is heard
 
     def beat(self, *numbers, period_s=1.0):
         """Heartbeats, one each `period_s`, the first one at once."""
@@ -320,14 +320,64 @@ def test_everest_can_be_taken_for_granted(beats):
 
 @pytest.mark.parametrize("state", list(S))
 def test_our_start_begins_with_an_absent_everest(state):
-    """Another run begins, for EVerest may have come and gone; only the count outlives us."""
+    """EVerest may have come and gone: it is absent until it is heard, and only what it takes to know it outlives us."""
     presence = Presence()
     if state is not S.ABSENT:
         presence.beat(7)
     if state is S.REGISTERED:
         presence.take(CSMS)
     before = presence.snapshot.run
-    assert set(presence.snapshot.model_dump()) == {"job", "work", "state", "run"}
+    assert set(presence.snapshot.model_dump()) == {"job", "work", "state", "run", "known", "registered"}
     outcome = presence.restart()
-    assert (presence.state, presence.snapshot.run) == (S.ABSENT, before + 1)
+    assert (presence.state, presence.snapshot.run) == (S.ABSENT, before)
     assert (outcome.orders, presence.snapshot.timers, presence.snapshot.number) == ((), {}, None)
+
+
+@pytest.mark.parametrize(("word", "state"), [(WORD, S.PRESENT), (CSMS, S.REGISTERED)])
+def test_an_everest_is_known_again_after_our_start(word, state):
+    """Nobody else counts as it does: the same run, registered if it was, and nobody is told of a restart."""
+    presence = Presence()
+    presence.beat(*range(10), period_s=0.25)
+    presence.take(word)
+    presence.restart()
+    presence.clock.advance(5)
+    presence.take(HeartbeatArrived(29))
+    assert (presence.state, presence.runs, presence.told) == (state, 0, [])
+
+
+@pytest.mark.parametrize(("number", "boots"), [(3, False), (90, False), (29, True)])
+def test_an_everest_that_counts_otherwise_is_another_one(number, boots):
+    """Another count, or another boot: what it is to be told waits for its registration."""
+    presence = Presence(registration_timeout_s=1000)
+    presence.beat(*range(10))
+    presence.take(CSMS)
+    presence.restart(boot=boots)
+    presence.clock.advance(20)
+    presence.take(HeartbeatArrived(number))
+    assert (presence.state, presence.runs) == (S.PRESENT, 1)
+    assert not is_listening(presence.snapshot, presence.snapshot.run - 1)
+
+
+def test_a_word_heard_before_the_first_heartbeat_is_of_the_same_everest():
+    """A request that comes in the second before shows that the EVerest that then beats is registered."""
+    presence = Presence()
+    presence.beat(0)
+    presence.restart()
+    presence.take(CSMS)
+    presence.clock.advance(60)
+    presence.take(HeartbeatArrived(1))
+    assert (presence.state, presence.runs) == (S.REGISTERED, 1)
+
+
+def test_an_everest_that_began_after_the_broker_went_is_another_one():
+    """The broker took EVerest with it, and we came back later: its number has passed the old one's by then."""
+    presence = Presence()
+    presence.beat(0, 1, 2)
+    presence.take(CSMS)
+    presence.take(BrokerLost())
+    presence.clock.advance(3)
+    presence.take(BrokerLost())
+    presence.clock.advance(2)
+    presence.take(BrokerFound())
+    presence.take(HeartbeatArrived(3))
+    assert (presence.state, presence.runs) == (S.PRESENT, 1)

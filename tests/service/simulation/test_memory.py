@@ -32,8 +32,8 @@ def row(seq: int, *, early: bool = False) -> OutboxRow:
 def test_same_contract(memory: FakeMemory | Store) -> None:
     """The fake memory keeps and forgets what the real store keeps and forgets."""
     memory.commit(Change({KEY: "one"}, [row(1), row(2), row(3)]))
-    memory.commit(Change({KEY: "two"}, rows_removed=[1, 99], rows_marked=[2, 3]))
-    memory.commit(Change(rows_unmarked=[3]))
+    memory.commit(Change({KEY: "two"}, rows_removed=[1, 99], rows_marked=[row(2, early=True), row(3, early=True)]))
+    memory.commit(Change(rows_marked=[row(3), row(99)]))
     memory.commit(Change())
     saved = memory.load()
     assert saved.snapshots == {KEY: "two"}
