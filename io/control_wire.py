@@ -12,6 +12,9 @@ from typing import Any
 
 from everest_system.fsm.errors import WorldError
 
+CONTROL_SOCKET = "control.sock"
+"""Its name in the state folder."""
+
 LIVE = "live"
 """The command that is answered again and again, until its sender leaves."""
 

@@ -10,31 +10,19 @@ import structlog
 
 from everest_system.admission import Admission
 from everest_system.configuration.settings import Settings
-from everest_system.fsm.firmware.rules import FirmwareRules
-from everest_system.fsm.firmware.states import ENDS as FIRMWARE_ENDS
-from everest_system.fsm.firmware.states import FirmwareState
-from everest_system.fsm.logs.machine import LogsRules
-from everest_system.fsm.logs.states import ENDS as LOGS_ENDS
-from everest_system.fsm.logs.states import LogsState
-from everest_system.fsm.platform.machine import PlatformMachine
-from everest_system.fsm.platform.snapshot import PlatformSnapshot
-from everest_system.fsm.presence.machine import PresenceRules
-from everest_system.inbox import Inbox
 from everest_system.io.control import ControlServer
-from everest_system.io.mqtt import MqttLink, MqttSettings, TlsFiles
-from everest_system.io.store import Saved, Store
-from everest_system.io.topics import Topics
-from everest_system.module import Module, Rules, snapshot
+from everest_system.io.control_wire import CONTROL_SOCKET
+from everest_system.io.mqtt import MqttLink
+from everest_system.io.store import Store
 from everest_system.ports import BootedInPlace
-from everest_system.report import PLATFORM
 from everest_system.scheduling.clock import SystemClock
 from everest_system.scheduling.reactor import Reactor
-from everest_system.station import Edges, Pace, Station
+from everest_system.station import Edges, Station
 from everest_system.tools import Tools
 from everest_system.version import __version__
+from everest_system.wiring import make_station, mqtt_settings, topics
 from everest_system.work import Workshop
 
-CONTROL_SOCKET = "control.sock"
 BUILT_SCHEMES = frozenset({"https", "http", "ftp"})
 WORK_TIMEOUT_S = 2.5  # of the 5 s that a clean stop may take
 
@@ -137,34 +125,14 @@ class Service:
                 self._station.handle(event)
 
     def _make_station(self, tools: Tools, store: Store, workshop: Workshop) -> Station:
-        settings, saved = self._settings, store.load()
-        modules = {module_id: self._load(module_id, saved) for module_id in settings.station.module_ids}
-        for module in modules.values():
-            firmware, logs = module.firmware.snapshot, module.logs.snapshot
-            tools.tidy(
-                module.module_id,
-                update=None if firmware.state in {*FIRMWARE_ENDS, FirmwareState.IDLE} else firmware.job,
-                upload=None if logs.state in {*LOGS_ENDS, LogsState.IDLE} else logs.job,
-            )
+        settings = self._settings
         link = MqttLink(
             mqtt_settings(settings),
             self._reactor.post,
-            [(module.topics.commands_filter, 2) for module in modules.values()],
+            [(module_topics.commands_filter, 2) for module_topics in topics(settings)],
         )
-        return Station(
-            Edges(self._reactor.clock, self._reactor, store, link, workshop),
-            modules,
-            PlatformMachine(snapshot(PlatformSnapshot, saved.snapshots, PLATFORM)),
-            Inbox(_admission(settings, tools)),
-            Pace(settings.station.status_interval_s, settings.station.communication_check_interval_s),
-            saved.last_seq,
-        )
-
-    def _load(self, module_id: str, saved: Saved) -> Module:
-        topics = Topics(self._settings.mqtt.external_prefix, module_id)
-        module = Module.load(topics, rules(self._settings), saved.snapshots)
-        module.outbox.add(row for row in saved.rows if row.module_id == module_id)
-        return module
+        edges = Edges(self._reactor.clock, self._reactor, store, link, workshop)
+        return make_station(settings, store.load(), edges, _admission(settings, tools), tools.tidy)
 
     @contextmanager
     def _control_socket(self) -> Iterator[None]:
@@ -173,51 +141,6 @@ class Service:
             yield
         finally:
             server.close()
-
-
-def mqtt_settings(settings: Settings) -> MqttSettings:
-    """The broker, as the wire wants it."""
-    mqtt = settings.mqtt
-    tls = None
-    if mqtt.tls is not None:
-        tls = TlsFiles(*(str(file or "") for file in (mqtt.tls.ca_file, mqtt.tls.cert_file, mqtt.tls.key_file)))
-    return MqttSettings(
-        host=mqtt.host,
-        port=mqtt.port,
-        protocol=mqtt.protocol,
-        username=mqtt.username,
-        password_file=str(mqtt.password_file or ""),
-        tls=tls,
-    )
-
-
-def rules(settings: Settings) -> Rules:
-    """The configuration, as the machines want it."""
-    station, firmware, logs = settings.station, settings.firmware, settings.logs
-    return Rules(
-        firmware=FirmwareRules(
-            settle_s=station.reply_settle_s,
-            default_retries=firmware.default_retries,
-            default_retry_interval_s=firmware.default_retry_interval_s,
-            report_each_attempt=firmware.attempt_reporting == "each",
-            permission_required=firmware.permission == "required",
-            permission_timeout_s=firmware.permission_timeout_s,
-            download_timeout_s=firmware.download_timeout_s,
-            reboot_grace_s=firmware.reboot_grace_s,
-        ),
-        logs=LogsRules(
-            settle_s=station.reply_settle_s,
-            default_retries=logs.default_retries,
-            default_retry_interval_s=logs.default_retry_interval_s,
-            report_each_attempt=logs.attempt_reporting == "each",
-            ocpp_1_6=station.ocpp_version == "1.6",
-        ),
-        presence=PresenceRules(
-            mode=station.presence,
-            timeout_s=station.presence_timeout_s,
-            registration_timeout_s=station.registration_timeout_s,
-        ),
-    )
 
 
 def _admission(settings: Settings, tools: Tools) -> Admission:

@@ -15,7 +15,7 @@ from everest_system.commands.terminal import painted, printable
 from everest_system.everest_side import EverestSide, Reply, Status
 from everest_system.everest_side.request import FAILED_ATTEMPTS, SUCCESSES, Request, is_end, perform, watch
 from everest_system.fsm.messages import BootReason, UpdateFirmwareResponse, UploadLogsResponse
-from everest_system.serve import mqtt_settings
+from everest_system.wiring import mqtt_settings
 
 _ACCEPTED = {"Accepted", "AcceptedCanceled"}
 _PATIENCE_S = 12.0  # longer than presence_timeout_s is by default: until then the service may only be finding out

@@ -7,18 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 from everest_system.fsm.errors import WorldError
 from everest_system.io.control_client import NotRunningError, ask
+from everest_system.io.control_wire import CONTROL_SOCKET
 from everest_system.version import __version__
 
 if TYPE_CHECKING:
     from everest_system.configuration.settings import Settings
     from everest_system.io.store import Saved
 
-_SOCKET = "control.sock"
-
 
 def control_socket(settings: "Settings") -> Path:
     """Where a running service listens for the operator."""
-    return settings.station.state_dir / _SOCKET
+    return settings.station.state_dir / CONTROL_SOCKET
 
 
 def told(settings: "Settings", command: str, **arguments: Any) -> dict[str, Any]:

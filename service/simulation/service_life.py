@@ -5,28 +5,18 @@ from typing import Any
 
 from everest_system.admission import Admission
 from everest_system.configuration.settings import Settings
-from everest_system.fsm.firmware.states import ENDS as FIRMWARE_ENDS
-from everest_system.fsm.firmware.states import FirmwareState
-from everest_system.fsm.logs.states import ENDS as LOGS_ENDS
-from everest_system.fsm.logs.states import LogsState
-from everest_system.fsm.platform.machine import PlatformMachine
-from everest_system.fsm.platform.snapshot import PlatformSnapshot
-from everest_system.inbox import Inbox
 from everest_system.io.log_sources import LogSource
-from everest_system.io.topics import Topics
 from everest_system.io.verification_error import CertificateError
-from everest_system.module import Module, snapshot
 from everest_system.ports import BootedInPlace
-from everest_system.report import PLATFORM
 from everest_system.scheduling.reactor import Reactor
-from everest_system.serve import rules
 from everest_system.simulation.agenda import Agenda
 from everest_system.simulation.broker import FakeBroker, FakeWire
 from everest_system.simulation.clock import FakeClock
 from everest_system.simulation.memory import FakeMemory
 from everest_system.simulation.workshop import FakeWorkshop, Machine
 from everest_system.simulation.world import World
-from everest_system.station import Edges, Pace, Station
+from everest_system.station import Edges
+from everest_system.wiring import make_station
 
 
 class ServiceLife:
@@ -59,26 +49,8 @@ class ServiceLife:
         self.reactor = Reactor(clock, self._handle)
         self.wire = FakeWire(broker, self.reactor.post)
         self.workshop = FakeWorkshop(settings, world, agenda, machine, self.reactor.post)
-        saved = memory.load()
-        modules = {}
-        for module_id in settings.station.module_ids:
-            topics = Topics(settings.mqtt.external_prefix, module_id)
-            module = modules[module_id] = Module.load(topics, rules(settings), saved.snapshots)
-            module.outbox.add(row for row in saved.rows if row.module_id == module_id)
-            firmware, logs = module.firmware.snapshot, module.logs.snapshot
-            world.tidy(
-                module_id,
-                update=None if firmware.state in {*FIRMWARE_ENDS, FirmwareState.IDLE} else firmware.job,
-                upload=None if logs.state in {*LOGS_ENDS, LogsState.IDLE} else logs.job,
-            )
-        self.station = Station(
-            Edges(clock, self.reactor, memory, self.wire, self.workshop),
-            modules,
-            PlatformMachine(snapshot(PlatformSnapshot, saved.snapshots, PLATFORM)),
-            Inbox(_admission(settings, world)),
-            Pace(settings.station.status_interval_s, settings.station.communication_check_interval_s),
-            saved.last_seq,
-        )
+        edges = Edges(clock, self.reactor, memory, self.wire, self.workshop)
+        self.station = make_station(settings, memory.load(), edges, _admission(settings, world), world.tidy)
         self.station.start()
 
     def turn(self) -> bool:
