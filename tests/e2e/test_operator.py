@@ -12,7 +12,7 @@ def test_pause_and_resume(station: Station, http, end):
     """L01.FR.14: a paused download stays paused, also across restarts, until it is resumed, and goes on then."""
     http.files["/fw.bin"] = File(IMAGE * 8, etag='"one"')
     http.plan("/fw.bin", Reply(stall_at=7 * MEBIBYTE), Reply())
-    service, everest = station.both()
+    service, everest = station.both(heartbeat_s=1.0)  # the pace that is taken for granted until one is measured
     assert "error" in service.ask("pause")  # there is nothing to pause yet
     everest.call("update_firmware", {"location": http.url("/fw.bin"), "request_id": 1, "retries": 1})
     service.wait_for_status(lambda told: told["firmware"]["received"] > 0)
