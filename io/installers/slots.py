@@ -25,6 +25,7 @@ from typing import Final
 from everest_system.fsm.errors import CanceledError
 from everest_system.io.durable import sync_folder
 from everest_system.io.installers.port import Activation, Facts, InstallError, OnProgress, UnfitError
+from everest_system.io.removal import remove_file
 
 _OTHER: Final = {"a": "b", "b": "a"}
 _IMAGE: Final = "image"
@@ -86,7 +87,7 @@ class SlotsInstaller:
             self._require_room(facts.artifact.stat().st_size, slot)
             for path in _tree(slot):
                 _stop_if(canceled)
-                path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
+                path.rmdir() if path.is_dir() and not path.is_symlink() else remove_file(path, canceled)
             part = slot / _PART
             try:
                 self._copy(facts, part, canceled, on_progress)
