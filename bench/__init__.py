@@ -1,0 +1,1 @@
+"""Figures of the service beside those of named peers, taken in the same run."""
