@@ -49,7 +49,8 @@ class Operator:
 
     def _act(self, transaction: Transaction, command: str, arguments: dict[str, Any]) -> dict[str, Any]:
         module_id = arguments.get("module_id")
-        if module_id is not None and module_id not in self._station.modules:
+        # The client may have sent any JSON; a list, say, cannot even be looked up.
+        if module_id is not None and module_id not in list(self._station.modules):
             return {"error": f"no such module; there are: {', '.join(self._station.modules)}"}
         if command == "reset":
             hard = arguments.get("type", ResetType.HARD) != ResetType.SOFT

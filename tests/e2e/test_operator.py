@@ -52,6 +52,15 @@ def test_status(station: Station, http):
     assert "error" in service.ask("dance")
 
 
+def test_module_unknown(station: Station):
+    """A module id that is none, of whatever type, is answered with those that there are, and the service goes on."""
+    service, _ = station.both()
+    for module_id in ("system_api_9", "", 5, True, ["system_api"], {"system_api": 1}):
+        for command in ("pause", "resume", "reset"):
+            assert service.ask(command, module_id=module_id) == {"error": "no such module; there are: system_api"}
+    assert service.ask("status")["running"]
+
+
 def test_local_reset(station: Station):
     """The operator's reset boots the machine, here in place, with LocalReset as its reason."""
     service, everest = station.both()
