@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from shutil import rmtree
+from threading import Event
 
 from everest_system.configuration.settings import Settings
 from everest_system.fsm.artifact import Artifact
@@ -13,6 +13,7 @@ from everest_system.io.log_sources import LogSource
 from everest_system.io.platforms.command import CommandPlatform
 from everest_system.io.platforms.dry_run import DryRunPlatform
 from everest_system.io.platforms.port import Platform
+from everest_system.io.removal import remove
 from everest_system.io.transfer import TransferSettings
 from everest_system.io.url import without_userinfo
 from everest_system.signing import SigningCertificates
@@ -82,6 +83,8 @@ class Tools:
 
     def tidy(self, module_id: str, *, update: int | None, upload: int | None) -> None:
         """Remove what a crash may have left of any job but the present ones."""
+        at_once = Event()
+        at_once.set()
         for folder, keep in (
             (self.settings.artifacts_dir(module_id), update and f"update-{update}"),
             (self.settings.spool_dir(module_id), upload and f"upload-{upload}"),
@@ -89,15 +92,7 @@ class Tools:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             for path in folder.iterdir():
                 if path.name != keep:
-                    remove(path)
-
-
-def remove(path: Path) -> None:
-    """Remove a file, or a folder with all in it; one that is not there is no fault."""
-    if path.is_dir() and not path.is_symlink():
-        rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
+                    remove(path, at_once)
 
 
 def _installer(settings: Settings, module_id: str) -> Installer:

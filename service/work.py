@@ -40,12 +40,13 @@ from everest_system.fsm.orders import (
     WorkOrder,
 )
 from everest_system.fsm.platform.events import ResetFailed
+from everest_system.io.removal import remove
 from everest_system.io.workers import Workers
 from everest_system.job import Job
 from everest_system.module import Key
 from everest_system.ports import SystemTimeSet, WorkReport
 from everest_system.progress import Progress, ProgressBoard
-from everest_system.tools import Tools, remove
+from everest_system.tools import Tools
 
 _log = structlog.get_logger(__name__)
 
@@ -96,10 +97,10 @@ class Workshop:
                 self._workers.cancel(lane)
             case RemoveArtifact(job=job):
                 artifact = self._tools.artifact(module_id, job)
-                self._workers.start(lane, lambda _: remove(artifact), always=True)
+                self._workers.start(lane, lambda canceled: remove(artifact, canceled), always=True)
             case RemoveArchive(job=job):
                 spool = self._tools.spool(module_id, job)
-                self._workers.start(lane, lambda _: remove(spool), always=True)
+                self._workers.start(lane, lambda canceled: remove(spool, canceled), always=True)
             case SetSystemTime():
                 self._workers.start("clock", lambda canceled: self._set_time(module_id, order, canceled))
             case WorkOrder():
