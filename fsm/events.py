@@ -58,6 +58,13 @@ class WordsLost(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class ResumedTooOften(Event):
+    """A start of ours found the same step unfinished once too often: the step itself may be what ends us."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Settled(JobEvent):
     """The pause between a reply and the first status of its request is over."""
 

@@ -5,7 +5,9 @@ snapshot, the statuses to publish, the orders to carry out and the steps taken, 
 the caller has stored it and calls `adopt`. An event of another job or of other work, one that the table ignores, and
 one that all guards decline change nothing; an impossible one raises `IllegalEventError`.
 
-`recover(now)` is the way back in after a start: each state names, in the `recovery` table, what to order again.
+`recover(now)` is the way back in after a start: each state names, in the `recovery` table, what to order again. A state
+with a row for `ResumedTooOften` is a step of work that a start takes up again at most `RESUMES_MAX` times without
+progress in between; then that row is taken instead, lest a step that kills the service does so for ever.
 """
 
 from collections.abc import Mapping
@@ -18,9 +20,12 @@ from transitions import Machine
 
 from everest_system.fsm.deadlines import Deadline, Now, after
 from everest_system.fsm.errors import IllegalEventError
-from everest_system.fsm.events import Event, JobEvent, Proceeding, WorkEvent
+from everest_system.fsm.events import Event, JobEvent, Proceeding, ResumedTooOften, WorkEvent
 from everest_system.fsm.orders import Order, StopWork
 from everest_system.fsm.table import Table
+
+RESUMES_MAX = 5
+"""How many starts in a row may take up the same step again without progress."""
 
 
 class Snapshot(BaseModel):
@@ -30,6 +35,8 @@ class Snapshot(BaseModel):
         job: the number of the current or last job; it grows by one with each.
         work: the number of the work that is waited for; it grows with each order of work, and when work is stopped.
         timers: what is waited for, by the name of the event that it causes.
+        starts: starts of the service that found the present step unfinished, less its clean stops, since the step
+            began or last got on.
     """
 
     model_config = ConfigDict(frozen=False)
@@ -37,6 +44,7 @@ class Snapshot(BaseModel):
     job: int = 0
     work: int = 0
     timers: dict[str, Deadline] = {}
+    starts: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,11 +162,21 @@ class TableMachine(Generic[SnapshotT]):
         return self._outcome(taken=taken)
 
     def recover(self, now: Now) -> Outcome[SnapshotT]:
-        """What to order again after a start of the service."""
+        """What to order again after a start of the service, or what follows from too many of them."""
         self._begin(now)
-        getattr(self, self.recovery[self.state])()
+        self.draft.starts += self._is_guarded
+        if self.draft.starts > RESUMES_MAX:
+            self.raise_event(ResumedTooOften(f"resumed {RESUMES_MAX} times without progress, and cut short each time"))
+        else:
+            getattr(self, self.recovery[self.state])()
         self._proceed()
         return self._outcome(taken=True)
+
+    def note_clean_stop(self, now: Now) -> Outcome[SnapshotT]:
+        """What to remember at a clean stop of the service: the start that follows it is no sign of a crash."""
+        self._begin(now)
+        self.draft.starts -= self._is_guarded
+        return self._outcome(taken=False)
 
     def adopt(self, outcome: Outcome[SnapshotT]) -> None:
         """Take `outcome`, which is now stored, for what is."""
@@ -221,6 +239,10 @@ class TableMachine(Generic[SnapshotT]):
 
     # --- the walk ---
 
+    @property
+    def _is_guarded(self) -> bool:
+        return any(row.event is ResumedTooOften for row in self.table[self.state].rows)
+
     def _begin(self, now: Now) -> None:
         self.now, self.draft = now, self.snapshot.model_copy()
         self._statuses, self._orders, self._steps, self._raised = [], [], [], []
@@ -251,6 +273,7 @@ class TableMachine(Generic[SnapshotT]):
         self._steps.append(
             Step(self.draft.job, self.request_id(), self._source, self.state, type(self.event).__name__, detail)
         )
+        self.draft.starts = 0
         self.entered()
         enter = self.table[self.state].enter
         if enter:

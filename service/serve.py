@@ -109,6 +109,7 @@ class Service:
                     workshop.close(WORK_TIMEOUT_S)
                 while self._reactor.turn(0):
                     pass  # what work still had to say is stored before we go
+                self._station.note_clean_stop()
                 self._reactor.shutdown()
         _log.info("stopped")
         return self._booted_in_place

@@ -124,6 +124,13 @@ class Station:
             self._check_communication(alive=False)
         self.broker.close()
 
+    def note_clean_stop(self) -> None:
+        """Remember, as the last thing, that nothing crashed: the next start does not count against any step."""
+        transaction, now = Transaction(), self.edges.clock.now()
+        for key, machine in self.machines():
+            self._adopt(transaction, key, machine, machine.note_clean_stop(now))
+        self._commit(transaction)
+
     def machines(self) -> list[tuple[Key, TableMachine[Any]]]:
         """All machines with their keys in the store; the platform first: the others may tell it something."""
         own = [

@@ -40,8 +40,10 @@ class Download(FirmwareBase):
         self.order(StartDownload(self.draft.job, self.new_work(), self.request, self.draft.part))
 
     def keep_part(self) -> None:
-        """Remember what is safe on disk."""
+        """Remember what is safe on disk; bytes that never were there before are progress."""
         self.draft.part = self.event.part
+        if self.draft.part.length > self.draft.reached:
+            self.draft.reached, self.draft.starts = self.draft.part.length, 0
 
     def keep_artifact(self) -> None:
         """The download is complete."""

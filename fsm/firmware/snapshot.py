@@ -35,7 +35,8 @@ class FirmwareSnapshot(Snapshot):
         word_before: the last one that was another than that; "" if there was none.
         attempts: download attempts used up.
         part: what of the file is safe on disk.
-        furthest: the furthest byte ever kept for this update.
+        furthest: the furthest byte kept when an attempt was last cut short.
+        reached: the furthest byte ever kept for this update.
         held: the operator, and not a broken connection, has paused the download.
         artifact: the complete download.
         target: where the installer will install to (a slot).
@@ -58,6 +59,7 @@ class FirmwareSnapshot(Snapshot):
     attempts: int = 0
     part: Part = Part()
     furthest: int = 0
+    reached: int = 0
     held: bool = False
     artifact: Artifact | None = None
     target: str = ""

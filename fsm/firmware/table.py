@@ -10,6 +10,7 @@ from everest_system.fsm.events import (
     Event,
     EverestRestarted,
     Proceeding,
+    ResumedTooOften,
     RetryTimeReached,
     Settled,
     StatusDelivered,
@@ -69,7 +70,7 @@ _TIMERS: tuple[type[Event], ...] = (
 )  # fmt: skip
 
 EVENTS: tuple[type[Event], ...] = (
-    *_FROM_OUTSIDE, *_DOWNLOAD, *_CHECK, *_INSTALL, *_BOOT, *_BACK, *_TIMERS, Proceeding,
+    *_FROM_OUTSIDE, *_DOWNLOAD, *_CHECK, *_INSTALL, *_BOOT, *_BACK, *_TIMERS, Proceeding, ResumedTooOften,
 )  # fmt: skip
 
 
@@ -114,6 +115,7 @@ TABLE: dict[FirmwareState, StateRows] = {
         Row(DownloadAttemptFailed, S.DOWNLOAD_FAILED,          do="keep_reason"),
         Row(DownloadRefused,       S.DOWNLOAD_FAILED,          do="keep_reason"),
         Row(DownloadTimedOut,      S.DOWNLOAD_FAILED,          do="give_up_download"),
+        Row(ResumedTooOften,       S.DOWNLOAD_FAILED,          do="keep_reason"),
         Row(PauseRequested,        S.DOWNLOAD_PAUSED,          do="hold_download"),
         _CANCEL,
         enter="start_download",
@@ -142,6 +144,8 @@ TABLE: dict[FirmwareState, StateRows] = {
         Row(ArtifactUnfit,     S.INSTALLING,          do="keep_unfit"),
         Row(InstallFailed,     S.SIGNATURE_VERIFIED,  when="is_signed", do="keep_failed"),
         Row(InstallFailed,     S.INSTALLING,          do="keep_failed"),
+        # What the signature is worth nobody could tell: not SignatureVerified, and not InvalidSignature either.
+        Row(ResumedTooOften,   S.INSTALLATION_FAILED, do="keep_reason"),
         _LISTEN, _KEEP, _FORGET, _DOUBT, _CANCEL,
         enter="check_artifact",
     ),
@@ -177,6 +181,7 @@ TABLE: dict[FirmwareState, StateRows] = {
         Row(ArtifactUnfit,    S.INSTALL_VERIFICATION_FAILED, do="keep_reason"),
         Row(SignatureInvalid, S.INSTALL_VERIFICATION_FAILED, do="keep_reason"),  # too late for InvalidSignature
         Row(InstallFailed,    S.INSTALLATION_FAILED,         do="keep_reason"),
+        Row(ResumedTooOften,  S.ROLLING_BACK,                do="keep_reason"),  # it may have come as far as activating
         _REJECT,
         enter="go_on",
     ),
@@ -195,12 +200,14 @@ TABLE: dict[FirmwareState, StateRows] = {
         Row(Confirmed,         S.INSTALLED),
         Row(OldFirmwareFound,  S.INSTALLATION_FAILED, do="keep_reason"),
         Row(FirmwareUnhealthy, S.ROLLING_BACK, do="keep_reason"),
+        Row(ResumedTooOften,   S.ROLLING_BACK, do="keep_reason"),  # a firmware that goes down each time is no good one
         _REJECT,
         enter="confirm",
     ),
     S.ROLLING_BACK: _state(
-        Row(RolledBack,     S.INSTALLATION_FAILED, do="return_to_old"),
-        Row(RollBackFailed, S.INSTALLATION_FAILED, do="note_no_way_back"),
+        Row(RolledBack,      S.INSTALLATION_FAILED, do="return_to_old"),
+        Row(RollBackFailed,  S.INSTALLATION_FAILED, do="note_no_way_back"),
+        Row(ResumedTooOften, S.INSTALLATION_FAILED, do="note_no_way_back"),
         _REJECT,
         enter="roll_back",
     ),
@@ -212,7 +219,8 @@ TABLE: dict[FirmwareState, StateRows] = {
     S.CANCELED:                    _state(_NEW_REQUEST, enter="make_way"),  # left at once for the new request
 }
 
-# What a start of the service orders again. Timers need no row: they are made anew from the snapshot.
+# What a start of the service orders again, unless the step was resumed too often (REBOOTING has a count of its own).
+# Timers need no row: they are made anew from the snapshot.
 RECOVERY: dict[FirmwareState, str] = {
     S.IDLE:                        "nothing",
     S.ACCEPTED:                    "nothing",

@@ -4,7 +4,14 @@ Order of statuses that it gives (OCPP 2.0.1 N01): Uploading, and UploadFailure b
 then one end. A retry uploads the archive that exists; nothing is collected twice.
 """
 
-from everest_system.fsm.events import Event, RetryTimeReached, Settled, StatusDelivered, StatusSending
+from everest_system.fsm.events import (
+    Event,
+    ResumedTooOften,
+    RetryTimeReached,
+    Settled,
+    StatusDelivered,
+    StatusSending,
+)
 from everest_system.fsm.logs.events import (
     CollectionFailed,
     LogsCollected,
@@ -21,7 +28,7 @@ S = LogsState
 _FROM_OUTSIDE: tuple[type[Event], ...] = (UploadRequested, StatusSending, StatusDelivered)
 
 EVENTS: tuple[type[Event], ...] = (
-    *_FROM_OUTSIDE, Settled, RetryTimeReached,
+    *_FROM_OUTSIDE, Settled, RetryTimeReached, ResumedTooOften,
     LogsCollected, CollectionFailed, UploadFinished, UploadAttemptFailed, UploadRefused,
 )  # fmt: skip
 
@@ -59,6 +66,7 @@ TABLE: dict[LogsState, StateRows] = {
     S.COLLECTING: _state(
         Row(LogsCollected,    S.UPLOADING,      do="keep_archive"),
         Row(CollectionFailed, S.UPLOAD_FAILURE, do="keep_reason"),
+        Row(ResumedTooOften,  S.UPLOAD_FAILURE, do="keep_reason"),
         _CANCEL,
         enter="collect",
     ),
@@ -67,6 +75,7 @@ TABLE: dict[LogsState, StateRows] = {
         Row(UploadAttemptFailed, S.UPLOAD_RETRY_SCHEDULED, when="attempts_left", do="count_attempt"),
         *_ends_by_word(UploadAttemptFailed),
         *_ends_by_word(UploadRefused),
+        Row(ResumedTooOften, S.UPLOAD_FAILURE, do="keep_reason"),
         _CANCEL,
         enter="upload",
     ),
@@ -82,7 +91,8 @@ TABLE: dict[LogsState, StateRows] = {
     S.CANCELED:                _state(_NEW_REQUEST, enter="make_way"),  # left at once for the new request
 }
 
-# What a start of the service orders again. Timers need no row: they are made anew from the snapshot.
+# What a start of the service orders again, unless the step was resumed too often. Timers need no row: they are made anew
+# from the snapshot.
 RECOVERY: dict[LogsState, str] = {
     S.IDLE:                    "nothing",
     S.ACCEPTED:                "nothing",

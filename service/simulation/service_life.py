@@ -63,6 +63,7 @@ class ServiceLife:
         self.workshop.close()
         while self.turn():
             pass
+        self.station.note_clean_stop()
         self.reactor.shutdown()
 
     def crash(self) -> None:

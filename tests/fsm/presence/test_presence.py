@@ -327,7 +327,7 @@ def test_our_start_begins_with_an_absent_everest(state):
     if state is S.REGISTERED:
         presence.take(CSMS)
     before = presence.snapshot.run
-    assert set(presence.snapshot.model_dump()) == {"job", "work", "state", "run", "known", "registered"}
+    assert set(presence.snapshot.model_dump()) == {"job", "work", "starts", "state", "run", "known", "registered"}
     outcome = presence.restart()
     assert (presence.state, presence.snapshot.run) == (S.ABSENT, before)
     assert (outcome.orders, presence.snapshot.timers, presence.snapshot.number) == ((), {}, None)
