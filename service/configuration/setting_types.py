@@ -11,7 +11,7 @@ kind takes; error lines and the configuration page both get their words from it,
 import types
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from annotated_types import Ge, Gt, Le
@@ -85,6 +85,13 @@ def _argument(text: str) -> str:
     return text
 
 
+def _pattern(text: str) -> str:
+    parts = PurePosixPath(text).parts
+    if not text.startswith("/") or len(parts) == 1 or ".." in parts:
+        raise PydanticCustomError("pattern", 'is not absolute, or has a ".." in it')
+    return text
+
+
 def _each_once(values: tuple[Any, ...]) -> tuple[Any, ...]:
     for index, value in enumerate(values):
         if value in values[:index]:
@@ -119,7 +126,10 @@ Arguments = Annotated[
     Strict(strict=False),
     Words("a list of strings, none of them empty: the program and its arguments"),
 ]
-Patterns = Annotated[tuple[Argument, ...], Strict(strict=False), Words("a list of file patterns, none of them empty")]
+Pattern = Annotated[str, AfterValidator(_argument), AfterValidator(_pattern)]
+Patterns = Annotated[
+    tuple[Pattern, ...], Strict(strict=False), Words('a list of absolute file patterns, without ".." in them')
+]
 NAMES = "names of 1 to 64 letters, digits, _ and -"
 PlainName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}\z")]
 ModuleIds = Annotated[

@@ -296,6 +296,14 @@ def test_unknown_keys_are_told_what_may_be_meant(file, text, said) -> None:
     assert "\n" not in problem
 
 
+@pytest.mark.parametrize("pattern", ["logs/*", "/", "/.", "/var/log/../*"])
+def test_log_patterns_are_absolute(file, pattern) -> None:
+    """A pattern that log collection would not take is told with its key, and not found at the start."""
+    file.write_text(f"logs.sources.X.files = ['/x/*', '{pattern}']")
+    (problem,) = problems(file)
+    assert problem.startswith(f'logs.sources.X.files: "{pattern}" is not absolute, or has a ".." in it; allowed: ')
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [
