@@ -96,7 +96,7 @@ def _explained(error: Exception) -> tuple[int, list[str]]:
     text = " ".join(str(error).split())
     if isinstance(error, ConfigurationError):
         return WRONG, error.problems
-    if isinstance(error, RequestError) or type(error).__name__ == "NotBuiltError":  # its module loads the whole service
+    if isinstance(error, RequestError):
         return WRONG, [f"{NAME}: {text}"]
     if isinstance(error, WorldError):
         return FAILED, [f"{NAME}: {text}"]

@@ -41,7 +41,6 @@ def serve(settings: Settings) -> None:
 
     Raises:
         WorldError: the store, the control socket or a folder cannot be used.
-        NotBuiltError: something is configured that this version does not have.
     """
     with StopSignals() as signals:
         while Service(settings, signals).run():

@@ -19,10 +19,6 @@ from everest_system.io.url import without_userinfo
 from everest_system.signing import SigningCertificates
 
 
-class NotBuiltError(Exception):
-    """The configuration asks for something that this version does not have."""
-
-
 @dataclass(frozen=True, slots=True)
 class Tools:
     """The edges that work needs, made once a start."""
@@ -40,7 +36,6 @@ class Tools:
         """Make them.
 
         Raises:
-            NotBuiltError: an installer or a platform is configured that is not there.
             WorldError: a folder that they need cannot be made.
         """
         transfers = settings.transfers
@@ -111,7 +106,7 @@ def _installer(settings: Settings, module_id: str) -> Installer:
                 command.install, command.timeout_s, Activation(command.activation), repeatable=command.repeatable
             )
         case other:
-            raise NotBuiltError(f'firmware.installer: "{other}" is not in this version; use "slots" or "command"')
+            raise NotImplementedError(f"{other}: `configuration.not_built` has to refuse it")
 
 
 def _platform(settings: Settings) -> Platform:
@@ -128,4 +123,4 @@ def _platform(settings: Settings) -> Platform:
                 boot_id_file=platform.boot_id_file,
             )
         case other:
-            raise NotBuiltError(f'platform.kind: "{other}" is not in this version; use "command" or "dry_run"')
+            raise NotImplementedError(f"{other}: `configuration.not_built` has to refuse it")

@@ -20,16 +20,17 @@ def settings_of(config: Path | None) -> "Settings":
 
 
 def usable_settings_of(config: Path | None) -> "Settings":
-    """The same, once the files and programs that they name have been found.
+    """The same, once all that they name has been found: files, programs, and what this version has of the rest.
 
     Raises:
-        ConfigurationError: they are wrong, or a file cannot be used.
+        ConfigurationError: they are wrong, or something cannot be used.
     """
+    from everest_system.configuration.not_built import not_built
     from everest_system.configuration.problems import ConfigurationError
     from everest_system.configuration.settings_files import check_files
 
     settings = settings_of(config)
-    problems = check_files(settings)
+    problems = [*not_built(settings), *check_files(settings)]
     if problems:
         raise ConfigurationError(problems)
     return settings

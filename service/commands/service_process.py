@@ -10,8 +10,7 @@ def run_service(config: Path | None) -> None:
     """Run until SIGTERM or SIGINT.
 
     Raises:
-        ConfigurationError: the configuration is wrong.
-        NotBuiltError: it asks for something that this version does not have.
+        ConfigurationError: the configuration is wrong, or asks for something that this version does not have.
         WorldError: the store, the control socket or a folder cannot be used.
     """
     settings = usable_settings_of(config)
@@ -19,12 +18,11 @@ def run_service(config: Path | None) -> None:
     from everest_system import log_lines
     from everest_system.fsm.errors import WorldError
     from everest_system.serve import serve
-    from everest_system.tools import NotBuiltError
 
     log_lines.configure()
     try:
         serve(settings)
-    except (WorldError, NotBuiltError):
+    except WorldError:
         raise
     except Exception as error:
         # A bug in the field is looked for in the log: its traceback has to be there, on one line like all others.

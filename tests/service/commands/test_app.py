@@ -9,8 +9,7 @@ from support.cli import run_cli
 
 from everest_system import cli
 from everest_system.commands import check_config, service_process
-from everest_system.fsm.errors import WorldError
-from everest_system.tools import NotBuiltError
+from everest_system.fsm.errors import RequestError, WorldError
 
 COMMANDS = ["run", "status", "history", "pause", "resume", "reset", "verify", "check-config", "diagram", "demo"]
 REQUESTS = ["update-firmware", "allow-installation", "upload-logs", "is-reset-allowed", "reset", "set-system-time"]
@@ -65,7 +64,7 @@ def test_wrong_arguments_are_one_line_and_code_2(arguments: list[str]) -> None:
     ("error", "code", "line"),
     [
         (WorldError("the disk\nis full"), 1, "everest-system: the disk is full\n"),
-        (NotBuiltError("no rauc"), 2, "everest-system: no rauc\n"),
+        (RequestError("no such time"), 2, "everest-system: no such time\n"),
         (FileNotFoundError(2, "No such file", "x"), 1, "everest-system: x: No such file\n"),
         (TypeError("oops"), 1, "everest-system: internal error: TypeError: oops (--debug shows where)\n"),
     ],
