@@ -8,19 +8,20 @@ from everest_system.fsm.firmware.rules import FirmwareRules
 from everest_system.fsm.firmware.snapshot import FirmwareSnapshot
 from everest_system.fsm.firmware.states import ENDS, STATUS, WITHOUT_REQUEST_ID, FirmwareState
 from everest_system.fsm.firmware.table import RECOVERY, TABLE
-from everest_system.fsm.machine import Status, TableMachine
-from everest_system.fsm.messages import FirmwareUpdateRequest, FirmwareUpdateStatusEnum
+from everest_system.fsm.messages import NO_REQUEST_ID, FirmwareUpdateRequest, FirmwareUpdateStatusEnum
+from everest_system.fsm.request_machine import RequestMachine
 
 S = FirmwareState
 Word = FirmwareUpdateStatusEnum
 
 
-class FirmwareBase(TableMachine[FirmwareSnapshot]):
+class FirmwareBase(RequestMachine[FirmwareSnapshot]):
     """The update's request, and the one place that publishes its statuses."""
 
     name = "firmware"
     table: Mapping[Any, Any] = TABLE
     recovery: Mapping[Any, str] = RECOVERY
+    rules: FirmwareRules
 
     def __init__(self, snapshot: FirmwareSnapshot, rules: FirmwareRules) -> None:
         self.rules = rules
@@ -49,26 +50,12 @@ class FirmwareBase(TableMachine[FirmwareSnapshot]):
         """Publish the word of the state just entered, if it has one."""
         word = self._word(self.draft.state)
         if word is not None:
-            self.publish(word, is_end=self.draft.state in ENDS)
+            self.speak(word, is_end=self.draft.state in ENDS)
 
-    def publish(self, word: Word, *, is_end: bool = False) -> None:
-        """Say `word` of the current request, in the words that a request without an id can bear."""
-        if self.request.request_id == -1:
-            word = WITHOUT_REQUEST_ID.get(word, word)
-        if word != self.draft.last_word:
-            self.draft.word_before = self.draft.last_word
-        self.say(
-            Status(
-                machine=self.name,
-                job=self.draft.job,
-                request_id=self.request.request_id,
-                run=self.draft.run,
-                word=word,
-                is_end=is_end,
-                predecessor=self.draft.word_before,
-            )
-        )
-        self.draft.last_word = word
+    def speak(self, word: Word, *, is_end: bool = False) -> None:
+        """Publish `word`, or the one for it that a request without an id can bear."""
+        bearable = WITHOUT_REQUEST_ID.get(word, word) if self.request.request_id == NO_REQUEST_ID else word
+        self.publish(bearable, is_end=is_end)
 
     def _word(self, state: StrEnum) -> Word | None:
         if state is S.DOWNLOAD_RETRY_SCHEDULED and not self.rules.report_each_attempt:
@@ -76,7 +63,3 @@ class FirmwareBase(TableMachine[FirmwareSnapshot]):
         if state is S.CANCELED and self.draft.artifact is None:
             return Word.DOWNLOAD_FAILED
         return STATUS[FirmwareState(state)]
-
-    def keep_reason(self) -> None:
-        """Remember why, for whoever asks the station later."""
-        self.draft.reason = self.event.reason

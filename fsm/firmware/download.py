@@ -2,21 +2,16 @@
 
 from everest_system.fsm.artifact import Part
 from everest_system.fsm.deadlines import At
-from everest_system.fsm.events import RetryTimeReached, Settled
+from everest_system.fsm.events import RetryTimeReached
 from everest_system.fsm.firmware.base import FirmwareBase
 from everest_system.fsm.firmware.events import DownloadTimedOut, RetrieveTimeReached
 from everest_system.fsm.orders import StartDownload
-from everest_system.fsm.retries import retry_delay
 
 GROWTH_THAT_COUNTS = 1 << 20  # bytes: a link that keeps breaking may go on for as long as it brings this much each time
 
 
 class Download(FirmwareBase):
     """Guards and actions from ACCEPTED to DOWNLOADED."""
-
-    def wait_until_settled(self) -> None:
-        """A status right behind its reply can overtake the OCPP response."""
-        self.set_timer(Settled, self.rules.settle_s)
 
     def retrieve_time_ahead(self) -> bool:
         """The download is to begin later (L01.FR.13)."""
@@ -50,19 +45,6 @@ class Download(FirmwareBase):
         self.clear_timers(DownloadTimedOut)
         self.draft.artifact, self.draft.part = self.event.artifact, Part()
 
-    @property
-    def _attempts(self) -> int:
-        return self.request.retries if self.request.retries is not None else self.rules.default_retries
-
-    @property
-    def _retry_interval_s(self) -> float:
-        interval = self.request.retry_interval_s
-        return interval if interval is not None else self.rules.default_retry_interval_s
-
-    def attempts_left(self) -> bool:
-        """The attempt that failed was not the last (retries counts all of them)."""
-        return self.draft.attempts + 1 < self._attempts
-
     def _grew(self) -> bool:
         return self.draft.part.length >= self.draft.furthest + GROWTH_THAT_COUNTS
 
@@ -76,13 +58,7 @@ class Download(FirmwareBase):
             self.draft.attempts += 1
         self.draft.furthest = max(self.draft.furthest, self.draft.part.length)
         self.keep_reason()
-        self.set_timer(RetryTimeReached, self._retry_interval_s)
-
-    def count_attempt(self) -> None:
-        """Try again after the interval, or later if the server wishes so, within bounds."""
-        self.draft.attempts += 1
-        self.keep_reason()
-        self.set_timer(RetryTimeReached, retry_delay(self._retry_interval_s, self.event.retry_after_s))
+        self.set_timer(RetryTimeReached, self.retry_interval_s)
 
     def give_up_download(self) -> None:
         """All the time for the download is used up."""

@@ -114,13 +114,13 @@ class Installation(FirmwareBase):
         """Say the trigger status so that it passes EVerest's filter for repeated ones: behind another word."""
         self.draft.ask_again = False
         if self.request.request_id != -1 and self.draft.last_word != Word.INSTALL_SCHEDULED:
-            self.publish(Word.INSTALL_SCHEDULED)
-        self.publish(self.trigger_word)
+            self.speak(Word.INSTALL_SCHEDULED)
+        self.speak(self.trigger_word)
 
     def ask_new_everest(self) -> None:
         """An EVerest that has just started filters nothing yet: the trigger status alone."""
         self.draft.permission = Permission.NONE
-        self.publish(self.trigger_word)
+        self.speak(self.trigger_word)
 
     def note_no_permission(self) -> None:
         """It has not come."""

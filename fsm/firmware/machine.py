@@ -28,7 +28,6 @@ class FirmwareMachine(Download, Installation, Activation):
             job=self.draft.job + 1,
             work=self.draft.work + 1,
             request=self.event.request,
-            reply_to=self.event.reply_to,
             run=self.event.run,
         )
         self._reply(UpdateFirmwareResponse.ACCEPTED_CANCELED if canceled else UpdateFirmwareResponse.ACCEPTED)
@@ -36,13 +35,6 @@ class FirmwareMachine(Download, Installation, Activation):
     def reject(self) -> None:
         """An update that cannot be interrupted goes on (L01.FR.27)."""
         self._reply(UpdateFirmwareResponse.REJECTED)
-
-    def make_way(self) -> None:
-        """End the canceled job, and let the same event begin the next one."""
-        self.draft.reason = "canceled by a new request"
-        self.stop_work()
-        self.end()
-        self.raise_event(self.event)
 
     def end(self) -> None:
         """Nothing of the job is left but its snapshot."""

@@ -4,8 +4,8 @@ from enum import StrEnum
 
 from everest_system.fsm.artifact import Artifact, Part
 from everest_system.fsm.firmware.states import FirmwareState
-from everest_system.fsm.machine import Snapshot
 from everest_system.fsm.messages import FirmwareUpdateRequest
+from everest_system.fsm.request_machine import RequestSnapshot
 
 
 class Permission(StrEnum):
@@ -24,16 +24,11 @@ class Fault(StrEnum):
     FAILED = "failed"
 
 
-class FirmwareSnapshot(Snapshot):
+class FirmwareSnapshot(RequestSnapshot):
     """The state of an update, and the facts that its next step needs.
 
     Attributes:
         request: the current or last request.
-        reply_to: where it wanted its reply; a second delivery of it is known by this.
-        run: the count of the EVerest that sent it.
-        last_word: the status published last for it; "" before the first.
-        word_before: the last one that was another than that; "" if there was none.
-        attempts: download attempts used up.
         part: what of the file is safe on disk.
         furthest: the furthest byte kept when an attempt was last cut short.
         reached: the furthest byte ever kept for this update.
@@ -47,16 +42,10 @@ class FirmwareSnapshot(Snapshot):
         reboot_boot_id: the boot that the activating reboot ends.
         activation: what makes the new firmware active: `reboot`, `restart`, `none`.
         booted: the new firmware may be running: rolling back takes another activation.
-        reason: why the update ended as it did, or why the last attempt failed.
     """
 
     state: FirmwareState = FirmwareState.IDLE
     request: FirmwareUpdateRequest | None = None
-    reply_to: str | None = None
-    run: int = 0
-    last_word: str = ""
-    word_before: str = ""
-    attempts: int = 0
     part: Part = Part()
     furthest: int = 0
     reached: int = 0
@@ -70,4 +59,3 @@ class FirmwareSnapshot(Snapshot):
     reboot_boot_id: str = ""
     activation: str = ""
     booted: bool = False
-    reason: str = ""

@@ -5,11 +5,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from everest_system.fsm.events import RetryTimeReached, Settled
 from everest_system.fsm.logs.snapshot import LogsSnapshot
 from everest_system.fsm.logs.states import ENDS, NOT_IN_OCPP_1_6, STATUS, WITHOUT_REQUEST_ID, LogsState
 from everest_system.fsm.logs.table import RECOVERY, TABLE
-from everest_system.fsm.machine import Status, TableMachine
 from everest_system.fsm.messages import (
     NO_REQUEST_ID,
     LogStatusEnum,
@@ -18,7 +16,7 @@ from everest_system.fsm.messages import (
     UploadLogsStatus,
 )
 from everest_system.fsm.orders import CollectLogs, RemoveArchive, Reply, StartUpload
-from everest_system.fsm.retries import retry_delay
+from everest_system.fsm.request_machine import RequestMachine
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +38,13 @@ class LogsRules:
     ocpp_1_6: bool = False
 
 
-class LogsMachine(TableMachine[LogsSnapshot]):
+class LogsMachine(RequestMachine[LogsSnapshot]):
     """The machine that `upload_logs` drives (OCPP 2.0.1 N01, OCPP 1.6 GetDiagnostics)."""
 
     name = "logs"
     table: Mapping[Any, Any] = TABLE
     recovery: Mapping[Any, str] = RECOVERY
+    rules: LogsRules
 
     def __init__(self, snapshot: LogsSnapshot, rules: LogsRules) -> None:
         self.rules = rules
@@ -64,22 +63,8 @@ class LogsMachine(TableMachine[LogsSnapshot]):
     def entered(self) -> None:
         """Publish the word of the state just entered, if it has one."""
         word = self._word(self.draft.state)
-        if word is None:
-            return
-        if word != self.draft.last_word:
-            self.draft.word_before = self.draft.last_word
-        self.say(
-            Status(
-                machine=self.name,
-                job=self.draft.job,
-                request_id=self.request.status_request_id,
-                run=self.draft.run,
-                word=word,
-                is_end=self.draft.state in ENDS,
-                predecessor=self.draft.word_before,
-            )
-        )
-        self.draft.last_word = word
+        if word is not None:
+            self.publish(word, is_end=self.draft.state in ENDS)
 
     def _word(self, state: StrEnum) -> LogStatusEnum | None:
         if state is LogsState.UPLOAD_RETRY_SCHEDULED and not self.rules.report_each_attempt:
@@ -100,7 +85,6 @@ class LogsMachine(TableMachine[LogsSnapshot]):
             job=self.draft.job + 1,
             work=self.draft.work + 1,
             request=self.event.request,
-            reply_to=self.event.reply_to,
             run=self.event.run,
             file_name=self.event.file_name,
         )
@@ -109,17 +93,6 @@ class LogsMachine(TableMachine[LogsSnapshot]):
             file_name=self.draft.file_name,
         )
         self.order(Reply("upload_logs", self.event.reply_to, response))
-
-    def make_way(self) -> None:
-        """End the canceled job, and let the same event begin the next one."""
-        self.draft.reason = "canceled by a new request"
-        self.stop_work()
-        self.end()
-        self.raise_event(self.event)
-
-    def wait_until_settled(self) -> None:
-        """A status right behind its reply can overtake the OCPP response."""
-        self.set_timer(Settled, self.rules.settle_s)
 
     def collect(self) -> None:
         """Make the archive."""
@@ -133,19 +106,6 @@ class LogsMachine(TableMachine[LogsSnapshot]):
         """Send the archive."""
         self.order(StartUpload(self.draft.job, self.new_work(), self.request, self.draft.file_name))
 
-    def attempts_left(self) -> bool:
-        """The attempt that failed was not the last (retries counts all of them)."""
-        attempts = self.request.retries if self.request.retries is not None else self.rules.default_retries
-        return self.draft.attempts + 1 < attempts
-
-    def count_attempt(self) -> None:
-        """Try again after the interval, or later if the server wishes so, within bounds."""
-        self.draft.attempts += 1
-        self.keep_reason()
-        interval = self.request.retry_interval_s
-        interval_s = interval if interval is not None else self.rules.default_retry_interval_s
-        self.set_timer(RetryTimeReached, retry_delay(interval_s, self.event.retry_after_s))
-
     def is_bad_message(self) -> bool:
         """The server understood the protocol otherwise."""
         return bool(self.event.word == LogStatusEnum.BAD_MESSAGE)
@@ -157,10 +117,6 @@ class LogsMachine(TableMachine[LogsSnapshot]):
     def is_not_supported(self) -> bool:
         """The server cannot do it."""
         return bool(self.event.word == LogStatusEnum.NOT_SUPPORTED_OPERATION)
-
-    def keep_reason(self) -> None:
-        """Remember why, for whoever asks the station later."""
-        self.draft.reason = self.event.reason
 
     def end(self) -> None:
         """Nothing of the job is left but its snapshot."""

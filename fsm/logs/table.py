@@ -91,8 +91,8 @@ TABLE: dict[LogsState, StateRows] = {
     S.CANCELED:                _state(_NEW_REQUEST, enter="make_way"),  # left at once for the new request
 }
 
-# What a start of the service orders again, unless the step was resumed too often. Timers need no row: they are made anew
-# from the snapshot.
+# What a start of the service orders again, unless the step was resumed too often. Timers need no row: they are made
+# anew from the snapshot.
 RECOVERY: dict[LogsState, str] = {
     S.IDLE:                    "nothing",
     S.ACCEPTED:                "nothing",
