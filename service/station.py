@@ -27,12 +27,13 @@ from everest_system.fsm.presence.events import BrokerFound, BrokerLost, Heartbea
 from everest_system.fsm.presence.snapshot import PresenceSnapshot
 from everest_system.fsm.presence.states import PresenceState
 from everest_system.inbox import Inbox
-from everest_system.io.codec import Command, Refusal, decode, encode_reply, encode_status
+from everest_system.io.codec import encode_status
 from everest_system.io.control import ControlRequest
 from everest_system.io.mqtt import Connected, Disconnected, MessageArrived, PublishAcknowledged
 from everest_system.module import Key, Module
 from everest_system.operator import Operator
 from everest_system.ports import Memory, SystemTimeSet, Timers, Wire, WorkReport, Workshop
+from everest_system.reception import Reception
 from everest_system.report import PLATFORM
 from everest_system.scheduling.clock import Clock
 from everest_system.scheduling.reactor import TimerFired
@@ -96,6 +97,7 @@ class Station:
         self.modules = dict(modules)
         self.platform = platform
         self.broker = Broker(edges.wire, edges.timers, OWN)
+        self._reception = Reception(self.modules, self.broker)
         self._inbox = inbox
         self._pace = pace
         self._last_seq = last_seq
@@ -178,37 +180,10 @@ class Station:
         self._finish(transaction)
 
     def _read(self, transaction: Transaction, event: MessageArrived) -> None:
-        for module in self.modules.values():
-            decoded = decode(module.topics, event.topic, event.payload)
-            if decoded is None:
-                continue
-            if event.retained or not self.broker.is_current(event.link):
-                _log.warning("dropped a stale message", module_id=module.module_id, topic=event.topic)
-            elif isinstance(decoded, Refusal):
-                self._refuse(module, decoded)
-            elif decoded.reply_to is not None and decoded.reply_to in module.replies:
-                self._repeat_reply(module, decoded.reply_to)
-            else:
-                self._obey(transaction, module, decoded)
+        received = self._reception.receive(event)
+        if received is None:
             return
-
-    def _refuse(self, module: Module, refusal: Refusal) -> None:
-        _log.warning(f"{refusal.command} refused: {refusal.reason}", module_id=module.module_id)
-        if refusal.reply_to is not None and refusal.reply is not None:
-            self.broker.say(refusal.reply_to, refusal.reply)
-
-    def _repeat_reply(self, module: Module, reply_to: str) -> None:
-        """A request that came twice is answered twice and carried out once."""
-        reply = module.replies[reply_to]
-        _log.info("a request came a second time", module_id=module.module_id, reply_to=reply_to)
-        if reply is not None:
-            self.broker.say(reply_to, reply)
-
-    def _obey(self, transaction: Transaction, module: Module, command: Command) -> None:
-        for warning in command.warnings:
-            _log.warning(f"{command.name}: {warning}", module_id=module.module_id)
-        if command.reply_to is not None:
-            module.remember_reply(command.reply_to, None)
+        module, command = received
         self._perceive(transaction, module, self._inbox.presence(command))
         now = self.edges.clock.now()
         meaning = self._inbox.read(command, module, now.wall, busy=self.is_busy)
@@ -363,12 +338,7 @@ class Station:
             self.edges.timers.aim("/".join(key), snapshot.job, snapshot.timers)
 
     def _carry_out(self, module_id: str, machine: str, order: Order) -> None:
-        if not isinstance(order, Reply):
+        if isinstance(order, Reply):
+            self._reception.reply(order)
+        else:
             self.edges.workshop.carry_out(module_id, machine, order)
-        elif order.reply_to is not None:
-            reply = encode_reply(order.command, order.value)  # type: ignore[arg-type]  # each command's own word
-            for module in self.modules.values():
-                if order.reply_to in module.replies:
-                    module.remember_reply(order.reply_to, reply)
-            if not self.broker.say(order.reply_to, reply):
-                _log.warning(f"the reply to {order.command} could not be sent", reply_to=order.reply_to)

@@ -1,0 +1,75 @@
+"""Where messages are received and replies given: what is stale, refused or came before goes no further than here.
+
+Replies are never queued: they go out at once, or not at all.
+"""
+
+from collections.abc import Mapping
+
+import structlog
+
+from everest_system.broker import Broker
+from everest_system.fsm.orders import Reply
+from everest_system.io.codec import Command, Refusal, decode, encode_reply
+from everest_system.io.mqtt import MessageArrived
+from everest_system.module import Module
+
+_log = structlog.get_logger(__name__)
+
+
+class Reception:
+    """Stands between the broker and the station.
+
+    Args:
+        modules: by module id.
+        broker: takes the replies.
+    """
+
+    def __init__(self, modules: Mapping[str, Module], broker: Broker) -> None:
+        self._modules, self._broker = modules, broker
+
+    def receive(self, event: MessageArrived) -> tuple[Module, Command] | None:
+        """The command that `event` brings, and its module; None if nothing is left to be done about it."""
+        for module in self._modules.values():
+            decoded = decode(module.topics, event.topic, event.payload)
+            if decoded is None:
+                continue
+            if event.retained or not self._broker.is_current(event.link):
+                _log.warning("dropped a stale message", module_id=module.module_id, topic=event.topic)
+            elif isinstance(decoded, Refusal):
+                self._refuse(module, decoded)
+            elif decoded.reply_to is not None and decoded.reply_to in module.replies:
+                self._repeat(module, decoded.reply_to)
+            else:
+                self._let_in(module, decoded)
+                return module, decoded
+            break
+        return None
+
+    def reply(self, order: Reply) -> None:
+        """Answer a request, and remember the answer for a second delivery of it."""
+        if order.reply_to is None:
+            return
+        reply = encode_reply(order.command, order.value)  # type: ignore[arg-type]  # each command's own word
+        for module in self._modules.values():
+            if order.reply_to in module.replies:
+                module.remember_reply(order.reply_to, reply)
+        if not self._broker.say(order.reply_to, reply):
+            _log.warning(f"the reply to {order.command} could not be sent", reply_to=order.reply_to)
+
+    def _let_in(self, module: Module, command: Command) -> None:
+        for warning in command.warnings:
+            _log.warning(f"{command.name}: {warning}", module_id=module.module_id)
+        if command.reply_to is not None:
+            module.remember_reply(command.reply_to, None)
+
+    def _refuse(self, module: Module, refusal: Refusal) -> None:
+        _log.warning(f"{refusal.command} refused: {refusal.reason}", module_id=module.module_id)
+        if refusal.reply_to is not None and refusal.reply is not None:
+            self._broker.say(refusal.reply_to, refusal.reply)
+
+    def _repeat(self, module: Module, reply_to: str) -> None:
+        """A request that came twice is answered twice and carried out once."""
+        reply = module.replies[reply_to]
+        _log.info("a request came a second time", module_id=module.module_id, reply_to=reply_to)
+        if reply is not None:
+            self._broker.say(reply_to, reply)
