@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from support.http_server import File, Reply
-from support.stations import IMAGE, MEBIBYTE, Station
+from support.stations import IMAGE, MEBIBYTE, Station, wait_for_file
 
 from everest_system.fsm.timestamps import format_rfc3339
 
@@ -192,13 +192,3 @@ def test_end_status_not_heard(station: Station, http, end):
     everest.accept_boot()
     everest.wait_for("Installed", 1)
     assert heard(everest) == ["Downloading", "Downloaded", "Installing", "Installed"]
-
-
-def wait_for_file(path, timeout_s: float = 10) -> None:
-    """Wait until a program of ours has made a file."""
-    import time
-
-    deadline = time.monotonic() + timeout_s
-    while not path.exists():
-        assert time.monotonic() < deadline, f"no {path}"
-        time.sleep(0.01)

@@ -1,6 +1,7 @@
 """A station for a test: the service as a process of its own, EVerest's side, and who makes its firmware."""
 
 import hashlib
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -89,3 +90,11 @@ def wait_for_words(everest: EverestSide, wanted: Iterable[str], request_id: int 
     wanted = list(wanted)
     everest.wait_for(lambda _: len(words(everest, request_id)) >= len(wanted), timeout_s=20)
     assert words(everest, request_id) == wanted
+
+
+def wait_for_file(path: Path, timeout_s: float = 10) -> None:
+    """Wait until a program of ours has made a file."""
+    deadline = time.monotonic() + timeout_s
+    while not path.exists():
+        assert time.monotonic() < deadline, f"no {path}"
+        time.sleep(0.01)  # there is nothing else to wait for
