@@ -187,8 +187,8 @@ class Station:
         self._perceive(transaction, module, self._inbox.presence(command))
         now = self.edges.clock.now()
         meaning = self._inbox.read(command, module, now.wall, busy=self.is_busy)
-        for machine, event in meaning.events:
-            self.tell(transaction, PLATFORM if machine == "platform" else (module.module_id, machine), event)
+        for machine, fact in meaning.events:
+            self.tell(transaction, PLATFORM if machine == "platform" else (module.module_id, machine), fact)
         transaction.orders += [(module.module_id, "", order) for order in meaning.orders]
 
     def _fire(self, transaction: Transaction, timer: TimerFired) -> None:
