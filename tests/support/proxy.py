@@ -144,7 +144,7 @@ class MqttProxy:
             connection.send(connection.service, packet)
 
     def _packets(self, connection: "_Connection", source: socket.socket) -> Iterator[bytes]:
-        """Yield what comes from one end, packet by packet, as long as it is to be passed on; then end the connection."""
+        """Yield what comes from one end and is to be passed on, packet by packet; then end the connection."""
         waiting = b""
         while chunk := connection.receive(source):
             if self.delay_s:

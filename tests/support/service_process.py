@@ -43,6 +43,7 @@ class ServiceProcess:
         starts: how often the process was started.
         exits: the exit codes of those that ended.
         covered: whether a run with coverage looks into the process, which takes memory of its own.
+        under: a program and its arguments that the next start runs the service under, that one only.
     """
 
     def __init__(self, folder: Path, broker: Broker | None, config: Mapping[str, Any] | None = None) -> None:
@@ -57,6 +58,7 @@ class ServiceProcess:
         self.starts = 0
         self.exits: list[int] = []
         self.covered = True
+        self.under: list[str] = []
         self._changed = threading.Condition()
         self._process: subprocess.Popen[str] | None = None
         self._watcher: threading.Thread | None = None
@@ -180,8 +182,9 @@ class ServiceProcess:
     def _launch(self) -> None:
         without = ("EVEREST_SYSTEM_",) if self.covered else ("EVEREST_SYSTEM_", "COVERAGE_", "COV_CORE_")
         environment = {name: value for name, value in os.environ.items() if not name.startswith(without)}
+        under, self.under = self.under, []
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "everest_system", "run", "-c", str(self.config_file)],
+            [*under, sys.executable, "-m", "everest_system", "run", "-c", str(self.config_file)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,

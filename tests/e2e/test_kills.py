@@ -1,0 +1,301 @@
+"""Killed at any moment, again and again, the service brings each accepted request to its one right end.
+
+The process is ended by SIGKILL and started again at once, as systemd does, with a real broker, a real server, and an
+EVerest that lives on. Each story is an update and a log upload, and kills at moments drawn from a seed: while it
+starts, at work, right after a status, when all is done. The seed is printed; EVEREST_SYSTEM_SEED=… plays it again (the
+moments, that is: the machine has its own pace).
+
+Where a kill is to hit one system call, strace delivers it as the service enters that call. `make soak` kills more.
+"""
+
+import contextlib
+import os
+import random
+import re
+import signal
+import sqlite3
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.http_server import File, Reply
+from support.peers import program, require
+from support.service_process import ServiceProcess
+from support.stations import IMAGE, Station
+
+from everest_system.everest_side import EverestSide, EverestSideError, NoStatusError
+from everest_system.fsm.errors import WorldError
+
+KILLS = 5  # a story has: a step that was resumed more often without coming further would end
+STORIES, SOAK_STORIES = 6, 100
+BIG = IMAGE * 6  # one sync of its part, and some
+OLD = b"the firmware that ran before"
+ASKS = "(InstallScheduled {0} )*"  # again for the permission, past EVerest's filter
+ENDS = {"Installed", "InvalidSignature", "DownloadFailed", "InstallationFailed", "InstallVerificationFailed"}
+LOGS = "(Uploading )?Uploaded"  # another boot, another EVerest: it is told the latest only
+REAL = pytest.mark.parametrize("broker", ["mosquitto" if program("mosquitto") else "amqtt"], indirect=True)
+
+
+@dataclass(frozen=True)
+class Story:
+    """An update: how it is asked for, the statuses that the CSMS may hear, and whether it succeeds."""
+
+    legal: str
+    succeeds: bool = False
+    signed: bool = False
+    activation: str = "none"
+    image: bytes = IMAGE
+    rate_kbps: int = 0
+
+
+def signed(activation: str, **more: Any) -> Story:
+    reboots = "InstallRebooting " if activation != "none" else ""
+    legal = f"Downloading Downloaded SignatureVerified {ASKS.format('SignatureVerified')}Installing {reboots}Installed"
+    return Story(legal, succeeds=True, signed=True, activation=activation, **more)
+
+
+STORY = {
+    "big": signed("none", image=BIG, rate_kbps=64_000),
+    "reboot": signed("reboot"),
+    "restart": signed("restart", image=BIG),
+    "unsigned": Story(f"Downloading Downloaded {ASKS.format('Downloaded')}Installing Installed", succeeds=True),
+    "forged": Story("Downloading Downloaded InvalidSignature", signed=True),
+    "gone": Story("Downloading DownloadFailed"),
+}
+
+
+class Csms:
+    """Talks to its EVerest now and then, as a CSMS does with each of its heartbeats."""
+
+    def __init__(self, everest: EverestSide) -> None:
+        self._everest = everest
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def end(self) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._ended.wait(0.3):
+            try:
+                self._everest.accept_boot(timeout_s=0.3)
+            except EverestSideError:
+                continue  # the service is not there just now
+
+
+def begin(
+    station: Station, story: Story, name: str, *, under: list[str] | None = None, config: dict[str, Any] | None = None
+) -> tuple[ServiceProcess, EverestSide]:
+    """A supervised service whose EVerest it knows by its pace, with both requests accepted."""
+    slots = station.folder / "state" / "slots"
+    (slots / "a").mkdir(parents=True)
+    (slots / "a" / "image").write_bytes(OLD)
+    (slots / "current").symlink_to("a")
+    firmware = {
+        "unsigned": "reject" if story.signed else "accept",
+        "rate_limit_kbps": story.rate_kbps,
+        "slots": {"activation": story.activation},
+    }
+    service = station.service({"firmware": firmware, **(config or {})}, start=False)
+    service.under = under or []
+    service.start()
+    service.supervise()
+    everest = station.everest(heartbeat_s=0.1)
+    wait_until(lambda: known_pace(service) < 0.5)
+    path = "/fw.bin"
+    if name == "gone":
+        station.http.plan(path, Reply(status=404))
+    else:
+        station.http.files[path] = File(story.image, etag='"it"')
+    request = {"location": station.http.url(path), "request_id": 1, "retries": 3, "retry_interval_s": 0}
+    if story.signed:
+        request |= station.maker.signed(b"something else" if name == "forged" else story.image)
+    assert everest.call("update_firmware", request) == "Accepted"
+    assert everest.call("upload_logs", {"location": station.http.url("/logs/"), "request_id": 2})
+    return service, everest
+
+
+def finish(station: Station, service: ServiceProcess, everest: EverestSide, story: Story) -> None:
+    """Wait for the end of both requests, and look at what has to hold then."""
+    everest.wait_for(lambda status: status.request_id == 1 and status.word in ENDS, timeout_s=30)
+    everest.wait_for("Uploaded", 2, timeout_s=30)
+    wait_until(lambda: service.ask("status")["modules"]["system_api"]["messages_waiting"] == 0)
+    state = service.state_dir
+    wait_until(lambda: not leftovers(state), lambda: leftovers(state))
+    assert re.fullmatch(story.legal, heard(everest, 1)), heard(everest, 1)
+    assert re.fullmatch(LOGS, heard(everest, 2)), heard(everest, 2)
+    slots = state / "slots"
+    assert (slots / "a" / "image").read_bytes() == OLD
+    assert (slots / "current").readlink() == Path("b" if story.succeeds else "a")
+    if story.succeeds:
+        assert (slots / "b" / "image").read_bytes() == story.image
+    else:
+        assert not list((slots / "b").iterdir())
+    assert not [line for line in service.log if line.get("level") in {"error", "critical"}], service.log_text()
+    assert set(service.exits) <= {-signal.SIGKILL}, service.log_text()
+
+
+def heard(everest: EverestSide, request_id: int) -> str:
+    """What the CSMS hears of a request."""
+    return " ".join(status.word for status in everest.statuses if status.request_id == request_id)
+
+
+def leftovers(state: Path) -> list[str]:
+    """Files of work that has ended."""
+    folders = [state / "artifacts", state / "spool"]
+    return [str(path) for folder in folders if folder.exists() for path in folder.rglob("*")]
+
+
+def known_pace(service: ServiceProcess) -> float:
+    """Seconds between EVerest's heartbeats, as the store has them."""
+    with sqlite3.connect(f"file:{service.state_dir / 'state.db'}?mode=ro", uri=True) as db:
+        row = db.execute(
+            "SELECT json_extract(json, '$.known.period_s') FROM snapshots WHERE machine = 'presence'"
+        ).fetchone()
+    return 1.0 if row is None or row[0] is None else float(row[0])
+
+
+def wait_until(holds: Callable[[], bool], told: Callable[[], object] = str, timeout_s: float = 15) -> None:
+    """Wait for what no event tells of; the service may be starting anew just now."""
+    deadline = time.monotonic() + timeout_s
+    while True:
+        try:
+            if holds():
+                return
+        except (OSError, sqlite3.Error, WorldError):
+            pass
+        assert time.monotonic() < deadline, told()
+        time.sleep(0.02)
+
+
+def seed_of(number: int) -> int:
+    """The seed of a story: from EVEREST_SYSTEM_SEED, or a new one; printed."""
+    base = int(os.environ.get("EVEREST_SYSTEM_SEED") or random.SystemRandom().randrange(1 << 32))
+    print(f"EVEREST_SYSTEM_SEED={base}")
+    return base + number
+
+
+def kill(service: ServiceProcess) -> None:
+    """End the process as a power cut does, and wait until its supervisor has started it again."""
+    starts = service.starts
+    os.kill(service.pid, signal.SIGKILL)
+    wait_until(lambda: service.starts > starts)
+
+
+def play(station: Station, number: int) -> None:
+    """One story with its kills."""
+    dice = random.Random(seed_of(number))
+    name = list(STORY)[number % len(STORY)]
+    service, everest = begin(station, STORY[name], name)
+    csms = Csms(everest)
+    try:
+        since = 0
+        for _ in range(KILLS):
+            at = dice.choice(["starting", "status", "working", "working"])
+            moment_s = dice.uniform(0, 0.35)
+            if at == "status":
+                wait_for_next_status(everest)
+            else:
+                if at == "working":
+                    service.wait_for("connected to the broker", since=since)
+                time.sleep(moment_s)  # the moment itself
+            print(f"killed: {at}, {moment_s:.3f} s, after {heard(everest, 1)!r} and {heard(everest, 2)!r}")
+            since = len(service.log)
+            kill(service)
+        finish(station, service, everest, STORY[name])
+    finally:
+        csms.end()
+    assert service.exits == [-signal.SIGKILL] * KILLS
+
+
+def wait_for_next_status(everest: EverestSide) -> None:
+    """Wait until the CSMS has heard one more; if all is said, none comes."""
+    said = {status.word for status in everest.statuses}
+    if not ("Uploaded" in said and said & ENDS):
+        with contextlib.suppress(NoStatusError):
+            everest.wait_for(lambda _: True, timeout_s=2, since=len(everest.statuses))
+
+
+@REAL
+@pytest.mark.parametrize("number", range(STORIES))
+def test_killed_at_random(station: Station, number: int):
+    """Killed five times at random moments, an update and an upload come to their ends all the same, said once."""
+    play(station, number)
+
+
+@pytest.mark.soak
+@REAL
+@pytest.mark.parametrize("number", range(STORIES, STORIES + SOAK_STORIES))
+def test_killed_at_random_for_long(station: Station, number: int):
+    """The same with five hundred kills."""
+    play(station, number)
+
+
+@dataclass(frozen=True)
+class Call:
+    """A system call to be killed at: its name, the file below the state folder that it is for, and which of them."""
+
+    name: str
+    file: str
+    when: int = 1
+    story: str = "reboot"
+
+    def strace(self, state: Path) -> list[str]:
+        """The program that kills there."""
+        tool = require("strace", program("strace"), "kills at a system call")
+        chosen = ["-e", f"trace={self.name}", "-e", f"inject={self.name}:signal=KILL:when={self.when}"]
+        return [tool, "-f", "-qq", "-o", "/dev/null", "-P", str(state / self.file), *chosen]
+
+
+CALLS = {
+    "before a part is synced": Call("fdatasync", "artifacts/update-1", story="restart"),
+    "before a download is synced": Call("fsync", "artifacts/update-1"),
+    "before a slot has its image": Call("/^rename", "slots/b/.image.part"),
+    "before the swap of the slots": Call("/^rename", "slots/.current.new"),
+    "after the swap of the slots": Call("fsync", "slots"),
+    "before a commit is synced": Call("fdatasync", "state.db-journal", when=40),
+    "while a commit is written": Call("pwrite64", "state.db", when=60),
+    "before a commit counts": Call("ftruncate", "state.db-journal", when=20),
+    "before the reboot": Call("/^rename", ".boot_counter.new"),
+}
+
+
+@REAL
+@pytest.mark.parametrize("moment", CALLS)
+def test_killed_at_a_system_call(station: Station, moment: str):
+    """Killed right before a sync, a rename or a commit takes effect, it goes on to the same end."""
+    call = CALLS[moment]
+    story = STORY[call.story]
+    service, everest = begin(station, story, call.story, under=call.strace(station.folder / "state"))
+    csms = Csms(everest)
+    try:
+        finish(station, service, everest, story)
+    finally:
+        csms.end()
+    assert service.exits == [-signal.SIGKILL]
+
+
+@REAL
+@pytest.mark.parametrize("booted", [False, True])
+def test_killed_by_the_reboot(station: Station, booted: bool):
+    """A reboot that takes the service down with it counts if the machine has booted, and is else ordered again."""
+    boot_id, script = station.folder / "boot-id", station.folder / "reboot.sh"
+    boot_id.write_text("first\n")
+    once = station.folder / "once"
+    come = f"echo second > {boot_id}"
+    script.write_text(f"#!/bin/sh\n{come if booted else ''}\n[ -e {once} ] && {come}\ntouch {once}\nkill -KILL $PPID\n")
+    script.chmod(0o755)
+    platform = {"kind": "command", "boot_id_file": str(boot_id), "command": {"reboot": [str(script)]}}
+    service, everest = begin(station, STORY["reboot"], "reboot", config={"platform": platform})
+    csms = Csms(everest)
+    try:
+        finish(station, service, everest, STORY["reboot"])
+    finally:
+        csms.end()
+    assert service.exits == [-signal.SIGKILL] * (1 if booted else 2)
