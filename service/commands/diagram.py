@@ -35,13 +35,18 @@ class Format(StrEnum):
     TEXT = "text"
 
 
-_Name = Annotated[MachineName | None, typer.Argument(metavar="{firmware|logs|presence|platform}", show_default=False)]
+_SUFFIXES = {"": Format.DOT, "gv": Format.DOT, "mmd": Format.MERMAID, "txt": Format.TEXT}
+
+_Name = Annotated[
+    MachineName | None, typer.Argument(metavar="MACHINE", help=", ".join(MachineName), show_default=False)
+]
 _Format = Annotated[
     Format | None,
     typer.Option(
         "--format",
         "-f",
         help="Without it: what the name of -o FILE ends in, else dot. text: the path taken, with --live.",
+        metavar="|".join(Format),
         show_default=False,
     ),
 ]
@@ -97,10 +102,12 @@ def diagram(
     pip install 'everest-system[diagrams]'
     """
     if check:
+        if live or output or format_:
+            raise typer.BadParameter("draws nothing: without --live, --output and --format", param_hint="--check")
         _check()
         return
     if name is None:
-        raise typer.BadParameter(f"which machine? {', '.join(MachineName)}", param_hint="NAME")
+        raise typer.BadParameter(f"which machine? {', '.join(MachineName)}", param_hint="MACHINE")
     format_ = format_ or _format_of(output)
     if format_ is Format.TEXT and not live:
         raise typer.BadParameter("text is the path taken: it needs --live", param_hint="--format")
@@ -131,9 +138,11 @@ def _check() -> None:
 
 def _format_of(output: Path | None) -> Format:
     suffix = output.suffix.removeprefix(".").lower() if output else ""
-    return Format(
-        {"mmd": "mermaid", "txt": "text", "gv": "dot"}.get(suffix, suffix if suffix in list(Format) else "dot")
-    )
+    if suffix in list(Format):
+        return Format(suffix)
+    if suffix not in _SUFFIXES:
+        raise typer.BadParameter(f"{suffix} is no format; --format says which is meant", param_hint="--output")
+    return _SUFFIXES[suffix]
 
 
 def _drawn(name: str, format_: Format, path: "LivePath | None") -> bytes:

@@ -33,11 +33,22 @@ def test_file_name_says_the_format(file: str, beginning: bytes, tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    "arguments", [[], ["nothing"], ["logs", "--format", "text"], ["logs", "-f", "gif"]], ids=" ".join
+    "arguments",
+    [
+        [],
+        ["nothing"],
+        ["logs", "-f", "text"],
+        ["logs", "-f", "gif"],
+        ["logs", "-o", "a.gif"],
+        ["--check", "-o", "a.dot"],
+    ],
+    ids=" ".join,
 )
-def test_wrong_wishes_are_code_2(arguments: list[str]) -> None:
-    """No machine, an unknown one, a path without --live and an unknown format are wrong arguments."""
+def test_wrong_wishes_are_code_2(arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No machine, an unknown one, a path without --live, an unknown format and a check with a file are wrong."""
+    monkeypatch.chdir(tmp_path)
     assert run_cli("diagram", *arguments)[0] == 2
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_binary_is_kept_from_terminals(monkeypatch: pytest.MonkeyPatch) -> None:
