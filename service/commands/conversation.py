@@ -19,6 +19,14 @@ from everest_system.wiring import mqtt_settings
 
 _ACCEPTED = {"Accepted", "AcceptedCanceled"}
 _PATIENCE_S = 12.0  # longer than presence_timeout_s is by default: until then the service may only be finding out
+_PERMISSION = "the installation may wait for its permission: `everest-system request allow-installation` gives it"
+_SILENCES = {
+    "": "no status yet: the service holds them back while no EVerest listens; --heartbeat plays one that does",
+    "Downloaded": _PERMISSION,
+    "SignatureVerified": _PERMISSION,
+    "InstallRebooting": "after the boot the result waits for the CSMS to accept EVerest, station.registration_timeout_s"
+    " at most: `everest-system request set-system-time` says that it has",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,29 +71,54 @@ class Conversation:
         with self.everest as everest:
             reply = perform(everest, request, self.timeout_s)
             typer.echo(_said(reply))
-            if not _went_well(reply) or not watching:
-                return _went_well(reply)
-            began = monotonic()
-            hint = Timer(_PATIENCE_S, _explain_silence)
-            hint.daemon = True
-            hint.start()
+            if not _went_well(reply):
+                if isinstance(reply, UpdateFirmwareResponse | UploadLogsResponse):
+                    typer.echo("refused: the service's log says why", err=True)
+                return False
+            if not watching:
+                return True
+            done = self._watch(request, permit_on)
+        if not done:
+            typer.echo("failed: `everest-system status` says why", err=True)
+        return done
 
-            def tell(status: Status) -> None:
-                hint.cancel()
-                typer.echo(f"{max(status.at - began, 0.0):8.1f} s  {_coloured(status.word)}")
-                if permit_on and status.word == permit_on:
-                    everest.allow_installation()
+    def _watch(self, request: Request, permit_on: str) -> bool:
+        began = monotonic()
+        silence = _Silence()
 
-            try:
-                return watch(everest, request, tell).word in SUCCESSES
-            finally:
-                hint.cancel()
+        def tell(status: Status) -> None:
+            typer.echo(f"{max(status.at - began, 0.0):8.1f} s  {_coloured(status.word)}")
+            if permit_on and status.word == permit_on:
+                self.everest.allow_installation()
+                silence.ends()
+            else:
+                silence.follows(status.word)
+
+        silence.follows("")
+        try:
+            return watch(self.everest, request, tell).word in SUCCESSES
+        finally:
+            silence.ends()
 
 
-def _explain_silence() -> None:
-    typer.echo(
-        "no status yet: the service holds them back while no EVerest listens; --heartbeat plays one that does", err=True
-    )
+class _Silence:
+    """Says what is being waited for, when nothing has come for long after a status that something is needed after."""
+
+    def __init__(self) -> None:
+        self._timer: Timer | None = None
+
+    def follows(self, word: str) -> None:
+        """The last status was this one; "": there was none yet."""
+        self.ends()
+        if word in _SILENCES:
+            self._timer = Timer(_PATIENCE_S, typer.echo, [_SILENCES[word]], {"err": True})
+            self._timer.daemon = True
+            self._timer.start()
+
+    def ends(self) -> None:
+        """Nothing is waited for any more."""
+        if self._timer is not None:
+            self._timer.cancel()
 
 
 def _said(reply: Reply | None) -> str:

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from everest_system.commands.configured import settings_of
-from everest_system.commands.options import Config, Json, Module, examples
+from everest_system.commands.options import Config, Json, Module, examples, module_of
 from everest_system.commands.terminal import columns, painted, printable
 
 if TYPE_CHECKING:
     from everest_system.io.store import Transition
 
-Limit = Annotated[int, typer.Option("--limit", "-n", min=1, help="The newest so many transitions.")]
+Limit = Annotated[int, typer.Option("--limit", "-n", min=1, metavar="N", help="The newest so many transitions.")]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -38,6 +38,8 @@ def history(config: Config = None, as_json: Json = False, limit: Limit = 50, mod
 
     with StoreReader.open(settings.station.state_dir) as store:
         transitions = store.history(limit, module)
+    if module is not None and not transitions:
+        module_of(settings, module)  # one that is served no more may still have a past
     if as_json:
         typer.echo(json.dumps([_facts(transition) for transition in transitions], indent=2))
     elif transitions:

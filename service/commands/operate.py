@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from everest_system.commands.configured import settings_of
-from everest_system.commands.options import Config, Module, examples
+from everest_system.commands.options import Config, Module, examples, module_of
 
 Soft = Annotated[
     bool,
@@ -52,5 +52,5 @@ def _ask(config: Path | None, command: str, module: str | None, **arguments: Any
     from everest_system.commands.station_status import told
 
     if module is not None:
-        arguments["module_id"] = module
+        arguments["module_id"] = module_of(settings, module)
     typer.echo(told(settings, command, **arguments).get("done", "done"))

@@ -49,11 +49,18 @@ _Heartbeat = Annotated[
 _Timeout = Annotated[float, typer.Option("--timeout", min=0.1, metavar="SECONDS", help="How long to wait for a reply.")]
 _RequestId = Annotated[
     int | None,
-    typer.Option("--request-id", help="Its number. Without it: a fresh one. -1: as OCPP 1.6 does.", show_default=False),
+    typer.Option(
+        "--request-id",
+        metavar="ID",
+        help="Its number. Without it: a fresh one. -1: as OCPP 1.6 does.",
+        show_default=False,
+    ),
 ]
 _Retries = Annotated[
     int | None,
-    typer.Option("--retries", help="Attempts in all. Without it: the service's own default.", show_default=False),
+    typer.Option(
+        "--retries", metavar="N", help="Attempts in all. Without it: the service's own default.", show_default=False
+    ),
 ]
 _Interval = Annotated[
     int | None,
@@ -64,7 +71,10 @@ _Interval = Annotated[
         show_default=False,
     ),
 ]
-_ResetType = Annotated[ResetType, typer.Option("--type", case_sensitive=False, help="How thorough.")]
+_ResetType = Annotated[
+    ResetType,
+    typer.Option("--type", metavar="Soft|Hard|NotSpecified", case_sensitive=False, help="How thorough."),
+]
 
 
 class LogType(StrEnum):
@@ -83,9 +93,9 @@ def add_to(app: typer.Typer) -> None:
 @_APP.command(
     "update-firmware",
     epilog=examples(
-        "everest-system request update-firmware --location http://127.0.0.1/fw.img --watch --allow-installation",
-        "everest-system request update-firmware --location https://files.example/fw.img \\",
-        "    --certificate signer.pem --signature fw.sig.b64 --install-at +1h",
+        "everest-system request update-firmware --location http://127.0.0.1/fw.img \\",
+        "    --certificate signer.pem --signature fw.sig.b64 --watch --allow-installation --heartbeat",
+        "everest-system request update-firmware --location https://files.example/fw.img --install-at +1h",
     ),
 )
 def update_firmware(
@@ -147,7 +157,7 @@ def update_firmware(
     "upload-logs",
     epilog=examples(
         "everest-system request upload-logs --location http://127.0.0.1/logs/ --watch",
-        "everest-system request upload-logs --location sftp://user@files.example/logs/ \\",
+        "everest-system request upload-logs --location ftp://user@files.example/logs/ \\",
         "    --type SecurityLog --oldest -2d --latest now",
     ),
 )
@@ -158,7 +168,12 @@ def upload_logs(
     request_id: _RequestId = None,
     log_type: Annotated[
         LogType | None,
-        typer.Option("--type", help="Which logs. Without it: none is sent, diagnostics are meant.", show_default=False),
+        typer.Option(
+            "--type",
+            metavar="TYPE",
+            help=f"Which logs: {', '.join(LogType)}. Without it: none is sent, diagnostics are meant.",
+            show_default=False,
+        ),
     ] = None,
     oldest: Annotated[
         str, typer.Option("--oldest", metavar="TIME", help=f"Nothing older: {_TIMES}.", show_default=False)
@@ -189,7 +204,11 @@ def upload_logs(
 
 @_APP.command("allow-installation", epilog=examples("everest-system request allow-installation"))
 def allow_installation(config: Config = None, module: Module = None, heartbeat: _Heartbeat = False) -> None:
-    """Permit the installation that waits for it; nobody replies to this."""
+    """Permit an installation.
+
+    The one that waits for it: what comes before SignatureVerified, or Downloaded where nothing is signed, is ignored.
+    Nobody replies to this.
+    """
     _send("allow-installation", None, config, module, 0, heartbeat=heartbeat)
 
 
@@ -201,7 +220,10 @@ def is_reset_allowed(
     module: Module = None,
     config: Config = None,
 ) -> None:
-    """Ask whether a reset is allowed now; exit code 1 when it is not."""
+    """Ask whether a reset is allowed now.
+
+    Exit code 1 when it is not.
+    """
     from everest_system.everest_side.request import Options
 
     _send("is-reset-allowed", Options(type=reset_type), config, module, timeout, heartbeat=heartbeat)
@@ -217,7 +239,10 @@ def reset(
     module: Module = None,
     config: Config = None,
 ) -> None:
-    """Order a reset; nobody replies to this."""
+    """Order a reset.
+
+    Nobody replies to this.
+    """
     from everest_system.everest_side.request import Options
 
     _send("reset", Options(type=reset_type, scheduled=scheduled), config, module, 0, heartbeat=heartbeat)
@@ -231,7 +256,10 @@ def set_system_time(
     module: Module = None,
     config: Config = None,
 ) -> None:
-    """Set the clock; exit code 1 when it was not set."""
+    """Set the clock.
+
+    Exit code 1 when it was not set. It also says that EVerest's CSMS has accepted the station.
+    """
     from everest_system.everest_side.request import Options
 
     _send("set-system-time", Options(time=time), config, module, timeout, heartbeat=heartbeat)
