@@ -49,6 +49,7 @@ _UNSATISFIABLE: Final = 416
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _PROGRESS_S: Final = 0.1
 _PART_S: Final = 1.0
+_LONGEST_LENGTH: Final = 18
 _VALIDATOR: Final = re.compile(r'"[\x21\x23-\x7e]{1,256}"')
 _RANGE: Final = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18})")
 
@@ -269,9 +270,14 @@ class _Attempt:
 
 
 def _length(head: Head) -> int | None:
+    """Return the length that an answer announces; one beyond all numbers here is the largest, which no limit allows.
+
+    libcurl takes such an answer for one without a length, and its end, wherever that is, for the end of the file.
+    """
     text = head.fields.get("content-length", "")
-    chunked = "transfer-encoding" in head.fields
-    return int(text) if re.fullmatch(r"[0-9]{1,18}", text) and not chunked else None
+    if "transfer-encoding" in head.fields or not re.fullmatch(r"[0-9]+", text):
+        return None
+    return int(text) if len(text) <= _LONGEST_LENGTH else 10**_LONGEST_LENGTH
 
 
 def _range_total(head: Head, start: int) -> int | None:

@@ -298,6 +298,9 @@ def test_size_limit_holds_first_and_on_the_way(server, station):
     """A file over the limit is refused by its announced length, or where it passes the limit."""
     error = station.fail(server.url("/f"), max_size_bytes=MIB)
     assert (error.fault, station.file.stat().st_size) == (Fault.REFUSED, 0)
+    server.plan("/f", Reply(announce=10**30))  # libcurl would take whatever comes for the whole file
+    error = station.fail(server.url("/f"))
+    assert (error.fault, station.file.stat().st_size) == (Fault.REFUSED, 0)
     server.plan("/f", Reply(endless=True))
     error = station.fail(server.url("/f"), max_size_bytes=9 * MIB)
     assert (error.fault, "larger" in str(error)) == (Fault.REFUSED, True)
