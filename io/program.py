@@ -48,7 +48,7 @@ _CHUNK: Final = 65536
 _LAST_CHUNKS: Final = 16
 _LOGGED_LINES: Final = 200
 _PASSED_ON: Final = re.compile(r"PATH|HOME|USER|LOGNAME|SHELL|TMPDIR|TZ|LANG|LANGUAGE|LC_[A-Z]+")
-_LINE_END: Final = re.compile(rb"[\r\n]")
+_LINE_END: Final = re.compile(rb"[\r\n]+")  # empty lines are not looked at, however many there are
 _PLACEHOLDER: Final = re.compile(r"\{([a-z_]+)\}")
 _GUARD: Final = """\
 import os, signal

@@ -88,6 +88,14 @@ sys.stdout.buffer.write(b"\x1b[31mred\x07\n" + b"\xff\xfe\n" + b"x" * 1_000_000 
     assert lines == ["[31mred", "��", "x" * 4096, "grün"]
 
 
+def test_flood_of_empty_lines_is_no_work() -> None:
+    """Tens of millions of empty lines hold up neither the program nor the threads beside it."""
+    lines: list[str] = []
+    flood = sh(r"head -c 40000000 /dev/zero | tr '\0' '\n'; echo end")
+    assert run(flood, timeout_s=5, canceled=NEVER, on_line=lines.append) == 0
+    assert lines == ["end"]
+
+
 def test_lines_beyond_the_logged_ones_still_count(capsys: pytest.CaptureFixture[str]) -> None:
     """A program that talks without end does not fill the log, but is heard to the end."""
     lines: list[str] = []
