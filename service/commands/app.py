@@ -75,4 +75,5 @@ def usage_message(error: Exception) -> str:
     context = getattr(error, "ctx", None)
     command = context.command_path if context is not None else NAME
     said = error.format_message() if hasattr(error, "format_message") else str(error)
+    said = said.replace("Value error, ", "")  # pydantic's, before words that do not need it
     return f"{command}: {' '.join(said.split())} (see {command} --help)"

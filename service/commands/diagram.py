@@ -37,9 +37,7 @@ class Format(StrEnum):
 
 _SUFFIXES = {"": Format.DOT, "gv": Format.DOT, "mmd": Format.MERMAID, "txt": Format.TEXT}
 
-_Name = Annotated[
-    MachineName | None, typer.Argument(metavar="MACHINE", help=", ".join(MachineName), show_default=False)
-]
+_Name = Annotated[MachineName | None, typer.Argument(metavar="MACHINE", show_default=False)]
 _Format = Annotated[
     Format | None,
     typer.Option(

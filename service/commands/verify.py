@@ -1,5 +1,7 @@
 """`everest-system verify`: is this firmware file signed as the service wants it?"""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -8,6 +10,7 @@ import typer
 
 from everest_system.commands.configured import settings_of
 from everest_system.commands.options import Config, examples
+from everest_system.fsm.errors import WorldError
 
 _LARGEST_TEXT = 1024 * 1024
 
@@ -78,8 +81,24 @@ def verify(
     if chain == "everest":
         _note("nobody vouches for the certificate here (no --anchor): only its dates and key are looked at")
     trust = Trust(anchors, crl or firmware.crls, chain, _note)
-    signer = trust.check(_text(certificate), datetime.now(UTC))
-    typer.echo(verify_file(file, signer, _text(signature), firmware.signature_schemes))
+    with _naming(certificate):
+        signer = trust.check(_text(certificate), datetime.now(UTC))
+    with _naming(signature):
+        scheme = verify_file(file, signer, _text(signature), firmware.signature_schemes)
+    typer.echo(scheme)
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Put the file in front of what is wrong with what is in it; a trust file has its name there already."""
+    from everest_system.io.verification_error import CertificateError, SignatureError, TrustError
+
+    try:
+        yield
+    except TrustError:
+        raise
+    except (CertificateError, SignatureError) as error:
+        raise WorldError(f"{path}: {error}") from error
 
 
 def _note(line: str) -> None:

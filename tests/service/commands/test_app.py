@@ -49,6 +49,7 @@ def test_version() -> None:
         ["history", "--limit", "x"],
         ["history", "--limit", "0"],
         ["request"],
+        ["diagram", "nothing"],
         ["run", "-c"],
     ],
     ids=" ".join,
@@ -58,6 +59,7 @@ def test_wrong_arguments_are_one_line_and_code_2(arguments: list[str]) -> None:
     code, out, err = run_cli(*arguments)
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert "--help)" in err
+    assert "Value error" not in err
 
 
 @pytest.mark.parametrize(

@@ -54,9 +54,10 @@ def test_nobody_vouching_is_noted(files: Path) -> None:
     ("change", "more", "reason"),
     [
         (("fw.img", b"other"), ["--anchor", "root.pem"], "does not fit"),
-        (("fw.sig", b"\xff\x00"), ["--anchor", "root.pem"], "not base64"),
-        (("signer.pem", b"nothing"), ["--anchor", "root.pem"], ""),
-        (None, ["--anchor", "other.pem"], ""),
+        (("fw.sig", b"\xff\x00"), ["--anchor", "root.pem"], "fw.sig: the signature is not base64"),
+        (("signer.pem", b"nothing"), ["--anchor", "root.pem"], "signer.pem: there is no PEM CERTIFICATE"),
+        (("root.pem", b"nothing"), ["--anchor", "root.pem"], "root.pem: "),
+        (None, ["--anchor", "other.pem"], "signer.pem: "),
         (None, ["--anchor", "root.pem", "--crl", "crl.pem"], "revoked"),
     ],
 )
