@@ -101,7 +101,7 @@ def test_communication_check_comes_again(station: Station, proxy):
 
 
 def test_half_open(station: Station, proxy):
-    """A connection that swallows everything is noticed by its keepalive, and EVerest asked again for what it swallowed."""
+    """A connection that swallows everything is noticed by its keepalive, and what it swallowed is asked for again."""
     service, everest = behind(station, proxy), station.everest(permission_delay_s=None)
     update(everest, station)
     service.wait_for_state("firmware", "AWAITING_PERMISSION")

@@ -229,6 +229,24 @@ def test_killed_at_random(station: Station, number: int):
     play(station, number)
 
 
+@REAL
+@pytest.mark.parametrize("name", ["reboot", "unsigned"])
+def test_killed_after_each_status(station: Station, name: str):
+    """Killed as soon as EVerest has a status, after each of them, the last one too, it says the next one, and once."""
+    story = STORY[name]
+    service, everest = begin(station, story, name)
+    csms = Csms(everest)
+    words = re.sub(r"\(.*\)\*", "", story.legal).split()
+    try:
+        for word in words:
+            everest.wait_for(word, 1)
+            kill(service)
+        finish(station, service, everest, story)
+    finally:
+        csms.end()
+    assert service.exits == [-signal.SIGKILL] * len(words)
+
+
 @pytest.mark.soak
 @REAL
 @pytest.mark.parametrize("number", range(STORIES, STORIES + SOAK_STORIES))
