@@ -5,6 +5,7 @@ syncs the journal, the database and the journal's end, so that neither a killed 
 it. Errors of the file, the disk or another program become a `StoreError`; errors of our own SQL stay what they are.
 """
 
+import errno
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -19,25 +20,44 @@ WRITE_PATIENCE_S = 10.0
 READ_PATIENCE_S = 5.0
 """How long a read waits for a write of the running service."""
 
-_DAMAGED = "is damaged or no database: move it away, and the service starts anew without memory of running jobs"
-_IN_USE = "is kept locked by another program: end it, then start again"
-
-_ADVICE = {
-    sqlite3.SQLITE_NOTADB: _DAMAGED,
-    sqlite3.SQLITE_CORRUPT: _DAMAGED,
-    sqlite3.SQLITE_READONLY: "cannot be written: make the file and its folder writable for this user",
-    sqlite3.SQLITE_PERM: "cannot be accessed: check who may use the file and its folder",
-    sqlite3.SQLITE_CANTOPEN: "cannot be opened: check who may use the file and its folder",
-    sqlite3.SQLITE_FULL: "cannot grow, the disk is full: make room, then start again",
-    sqlite3.SQLITE_IOERR: "cannot be read or written, the disk reports an error: check the disk",
-    sqlite3.SQLITE_BUSY: _IN_USE,
-    sqlite3.SQLITE_LOCKED: _IN_USE,
-}
-_INTERRUPTED_WRITE = "holds a write that was interrupted: start the service once, it takes that back"
-
 
 class StoreError(WorldError):
     """The station's memory cannot be used; `str()` names the file and the way out in one line."""
+
+
+class DamagedError(StoreError):
+    """The file is there, and is no database, or not a whole one any more."""
+
+
+class DiskFullError(StoreError):
+    """There is no room for what has to be written."""
+
+
+_DAMAGED = "is damaged or no database: the service sets it aside at its next start"
+_IN_USE = "is kept locked by another program: end it, then start again"
+_FULL = "cannot grow, the disk is full: make room, then start again"
+_READ_ONLY = "cannot be written: make the file and its folder writable for this user"
+
+_ADVICE: dict[int, tuple[str, type[StoreError]]] = {
+    sqlite3.SQLITE_NOTADB: (_DAMAGED, DamagedError),
+    sqlite3.SQLITE_CORRUPT: (_DAMAGED, DamagedError),
+    sqlite3.SQLITE_READONLY: (_READ_ONLY, StoreError),
+    sqlite3.SQLITE_PERM: ("cannot be accessed: check who may use the file and its folder", StoreError),
+    sqlite3.SQLITE_CANTOPEN: ("cannot be opened: check who may use the file and its folder", StoreError),
+    sqlite3.SQLITE_FULL: (_FULL, DiskFullError),
+    sqlite3.SQLITE_IOERR: ("cannot be read or written, the disk reports an error: check the disk", StoreError),
+    sqlite3.SQLITE_BUSY: (_IN_USE, StoreError),
+    sqlite3.SQLITE_LOCKED: (_IN_USE, StoreError),
+}
+_INTERRUPTED_WRITE = "holds a write that was interrupted: start the service once, it takes that back"
+
+_OS_ADVICE: dict[int | None, tuple[str, type[StoreError]]] = {
+    errno.ENOSPC: (_FULL, DiskFullError),
+    errno.EDQUOT: (_FULL, DiskFullError),
+    errno.EROFS: (_READ_ONLY, StoreError),
+    errno.EACCES: (_READ_ONLY, StoreError),
+    errno.EPERM: (_READ_ONLY, StoreError),
+}
 
 
 def connect(file: Path, mode: Literal["rw", "ro"]) -> sqlite3.Connection:
@@ -59,6 +79,8 @@ def connect(file: Path, mode: Literal["rw", "ro"]) -> sqlite3.Connection:
                 db.execute("PRAGMA synchronous = FULL")
                 db.execute("PRAGMA foreign_keys = ON")
             db.execute("PRAGMA trusted_schema = OFF")  # a planted file gets no say in what our statements run
+            # A text that is no UTF-8 any more is for its reader to judge, as any other text that makes no sense.
+            db.text_factory = lambda raw: raw.decode("utf-8", "replace")
         except BaseException:
             db.close()
             raise
@@ -88,10 +110,12 @@ def explained(file: Path) -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK)
-        interrupted = code == sqlite3.SQLITE_READONLY_ROLLBACK
-        advice = _INTERRUPTED_WRITE if interrupted else _ADVICE.get(code & 0xFF)  # the low byte is the error's family
-        if advice is None:
+        if code == sqlite3.SQLITE_READONLY_ROLLBACK:
+            raise StoreError(f"{file} {_INTERRUPTED_WRITE}") from error
+        if code & 0xFF not in _ADVICE:  # the low byte is the error's family
             raise
-        raise StoreError(f"{file} {advice}") from error
+        advice, kind = _ADVICE[code & 0xFF]
+        raise kind(f"{file} {advice}") from error
     except OSError as error:
-        raise StoreError(f"{error.filename or file} cannot be used: {error.strerror}") from error
+        advice, kind = _OS_ADVICE.get(error.errno, (f"cannot be used: {error.strerror}", StoreError))
+        raise kind(f"{error.filename or file} {advice}") from error

@@ -8,12 +8,15 @@ for other processes (`status`, `history`): it creates and changes nothing, and w
     saved = store.load()                                    # where the last run stopped
     store.commit(Change(snapshots={("system_api", "firmware"): text}, rows_added=[row], transitions=[transition]))
     store.close()
+
+A file that turns out to be damaged is set aside (`set_aside`) and a new one begun; snapshots and outbox, which are
+tables of their own, are taken over where they are whole. So a start always comes about, and nothing is destroyed.
 """
 
 import os
 import sqlite3
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import astuple, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,10 +25,21 @@ from typing import Self
 from everest_system.fsm.machine import Status
 from everest_system.fsm.outbox import OutboxRow
 from everest_system.io import schema
-from everest_system.io.database import StoreError, connect, explained, transaction
+from everest_system.io.database import DamagedError, DiskFullError, StoreError, connect, explained, transaction
 from everest_system.io.folder_lock import FolderLock
+from everest_system.io.set_aside import copy_aside, move_aside, remove_aside
 
-__all__ = ["HISTORY_LENGTH", "Change", "Saved", "Store", "StoreError", "StoreReader", "Transition"]
+__all__ = [
+    "HISTORY_LENGTH",
+    "Change",
+    "DiskFullError",
+    "Saved",
+    "Store",
+    "StoreError",
+    "StoreReader",
+    "Transition",
+    "remove_damaged",
+]
 
 HISTORY_LENGTH = 10_000
 """Transitions kept, of all modules and machines together; the oldest go first."""
@@ -191,35 +205,68 @@ class StoreReader:
 
 
 class Store(StoreReader):
-    """The running service's memory; from `open` to `close` no other service can have the folder."""
+    """The running service's memory; from `open` to `close` no other service can have the folder.
+
+    Attributes:
+        loss: what was lost at the opening, and where it is kept now, in one line; "" where nothing was.
+    """
 
     def __init__(self, file: Path, db: sqlite3.Connection, lock: FolderLock) -> None:
         super().__init__(file, db)
         self._lock: FolderLock | None = lock
         self._last_seq = self._highest_seq()
+        self.loss = ""
 
     @classmethod
     def open(cls, folder: Path) -> Self:
         """Open the memory in `folder`; what is missing is made: the folder (0700), `state.db` (0600), its tables.
 
-        What a crash left half written is taken back here.
+        What a crash left half written is taken back here, and a damaged file is set aside.
 
         Raises:
-            StoreError: another service runs there, or the file is damaged, newer than this version, read-only or on a
-                full disk; the message says what to do.
+            DiskFullError: the disk is full.
+            StoreError: another service runs there, or the file is another program's, newer than this version or
+                read-only; the message says what to do, and the file is as it was.
         """
         file = folder / _FILE
         with ExitStack() as undo, explained(file):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             lock = FolderLock(folder)
             undo.callback(lock.release)
-            _make_private(file)
-            db = connect(file, "rw")
+            schema.refuse_others(file)
+            loss, rescued = _emptied(file), Saved({}, (), 0)
+            try:
+                db = _sound(file)
+            except DamagedError as damage:
+                rescued = _rescued(file)
+                aside = move_aside(file)
+                kept = f"{len(rescued.snapshots)} snapshots and {len(rescued.rows)} waiting statuses were still whole"
+                loss = f"{damage.args[0].partition(': ')[0]}: it is set aside as {aside.name}; {kept}"
+                db = _sound(file)
             undo.callback(db.close)
-            schema.migrate(db, file)
             store = cls(file, db, lock)
+            store.commit(Change(snapshots=rescued.snapshots, rows_added=rescued.rows))
+            store.loss = loss
             undo.pop_all()
             return store
+
+    def load(self) -> Saved:
+        """Read the snapshots and the outbox, both of the same moment.
+
+        Raises:
+            StoreError: the file cannot be read; a damaged one is set aside.
+        """
+        with self._set_aside_if_damaged():
+            return super().load()
+
+    def keep_copy(self) -> str:
+        """Keep a copy of the file as it is, for people to look into, and return its name.
+
+        Raises:
+            StoreError: there is no room for it.
+        """
+        with explained(self._file):
+            return copy_aside(self._file).name
 
     def commit(self, change: Change) -> None:
         """Write `change` in one transaction: when this returns all of it is on the disk, when it raises none of it.
@@ -227,14 +274,16 @@ class Store(StoreReader):
         An empty change touches no file.
 
         Raises:
-            StoreError: the disk is full or broken, the file read-only, or another program keeps it locked.
+            DiskFullError: the disk is full.
+            StoreError: the disk is broken, the file read-only, or another program keeps it locked; a file that turns
+                out to be damaged is set aside.
             ValueError: a row's `seq` was used before, or a time has no zone: a bug of the caller.
         """
         if change.is_empty:
             return
         last_seq = self._checked_last_seq(change.rows_added)
         transitions = [_history_row(transition) for transition in change.transitions]
-        with explained(self._file), transaction(self._db):
+        with self._set_aside_if_damaged(), explained(self._file), transaction(self._db):
             self._db.executemany(
                 "INSERT INTO snapshots VALUES (?, ?, ?)"
                 " ON CONFLICT (module_id, machine) DO UPDATE SET json = excluded.json",
@@ -263,6 +312,17 @@ class Store(StoreReader):
             self._lock.release()
             self._lock = None
 
+    @contextmanager
+    def _set_aside_if_damaged(self) -> Iterator[None]:
+        """What the check at the start left out shows here: the next start shall not find the same file again."""
+        try:
+            yield
+        except DamagedError as damage:
+            self._db.close()
+            with explained(self._file):
+                aside = move_aside(self._file)
+            raise StoreError(f"{self._file} is damaged and set aside as {aside.name}: start again") from damage
+
     def _checked_last_seq(self, rows: Sequence[OutboxRow]) -> int:
         last = self._last_seq
         for row in rows:
@@ -270,6 +330,49 @@ class Store(StoreReader):
                 raise ValueError(f"outbox number {row.seq} is not above {last}")
             last = row.seq
         return last
+
+
+def remove_damaged(folder: Path) -> bool:
+    """Remove what was set aside in `folder`; whether there was anything.
+
+    Raises:
+        StoreError: it cannot be removed.
+    """
+    file = folder / _FILE
+    with explained(file):
+        return remove_aside(file)
+
+
+def _sound(file: Path) -> sqlite3.Connection:
+    with explained(file), ExitStack() as undo:
+        _make_private(file)
+        try:
+            db = connect(file, "rw")
+            undo.callback(db.close)
+            schema.require_sound(db, file)
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_ERROR:
+                raise
+            # Nothing was asked yet that could be wrong in itself: it is the file ("unsupported file format").
+            raise DamagedError(f"{file} is damaged: {error}") from error
+        schema.migrate(db, file)
+        undo.pop_all()
+        return db
+
+
+def _emptied(file: Path) -> str:
+    if file.exists() and file.stat().st_size <= 1:  # SQLite takes a file of one byte for an empty one
+        return f"{file} was empty: nothing is known of what ran before"
+    return ""
+
+
+def _rescued(file: Path) -> Saved:
+    """The snapshots and the outbox of a damaged file, if these are whole; most of a file is history."""
+    with suppress(sqlite3.Error, StoreError), closing(connect(file, "rw")) as db:
+        schema.require_current(db, file)
+        if all(db.execute(f"PRAGMA quick_check('{name}')").fetchall() == [("ok",)] for name in ("snapshots", "outbox")):
+            return StoreReader(file, db).load()
+    return Saved({}, (), 0)
 
 
 def _make_private(file: Path) -> None:
