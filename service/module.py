@@ -38,7 +38,7 @@ class Module:
     """What belongs to one module id.
 
     Attributes:
-        replies: those given last, by the topic they went to; None while one is being worked out.
+        replies: those given last, by command and topic; None while one is being worked out.
         last_sent: when its last status went out, in seconds of the monotonic clock.
     """
 
@@ -47,7 +47,7 @@ class Module:
     logs: LogsMachine
     presence: PresenceMachine
     outbox: Outbox
-    replies: OrderedDict[str, bytes | None] = field(default_factory=OrderedDict)
+    replies: OrderedDict[tuple[str, str], bytes | None] = field(default_factory=OrderedDict)
     last_sent: float = float("-inf")
 
     @classmethod
@@ -83,9 +83,9 @@ class Module:
         """An update is in a part that must not be interrupted (B11.FR.06)."""
         return self.firmware.snapshot.state in UNINTERRUPTIBLE
 
-    def remember_reply(self, reply_to: str, reply: bytes | None) -> None:
+    def remember_reply(self, command: str, reply_to: str, reply: bytes | None) -> None:
         """Keep a reply for a second delivery of its request."""
-        self.replies[reply_to] = reply
+        self.replies[command, reply_to] = reply
         while len(self.replies) > REPLIES_REMEMBERED:
             self.replies.popitem(last=False)
 

@@ -37,8 +37,8 @@ class Reception:
                 _log.warning("dropped a stale message", module_id=module.module_id, topic=event.topic)
             elif isinstance(decoded, Refusal):
                 self._refuse(module, decoded)
-            elif decoded.reply_to is not None and decoded.reply_to in module.replies:
-                self._repeat(module, decoded.reply_to)
+            elif decoded.reply_to is not None and (decoded.name, decoded.reply_to) in module.replies:
+                self._repeat(module, decoded.name, decoded.reply_to)
             else:
                 self._let_in(module, decoded)
                 return module, decoded
@@ -51,8 +51,8 @@ class Reception:
             return
         reply = encode_reply(order.command, order.value)  # type: ignore[arg-type]  # each command's own word
         for module in self._modules.values():
-            if order.reply_to in module.replies:
-                module.remember_reply(order.reply_to, reply)
+            if (order.command, order.reply_to) in module.replies:
+                module.remember_reply(order.command, order.reply_to, reply)
         if not self._broker.say(order.reply_to, reply):
             _log.warning(f"the reply to {order.command} could not be sent", reply_to=order.reply_to)
 
@@ -60,16 +60,20 @@ class Reception:
         for warning in command.warnings:
             _log.warning(f"{command.name}: {warning}", module_id=module.module_id)
         if command.reply_to is not None:
-            module.remember_reply(command.reply_to, None)
+            module.remember_reply(command.name, command.reply_to, None)
 
     def _refuse(self, module: Module, refusal: Refusal) -> None:
         _log.warning(f"{refusal.command} refused: {refusal.reason}", module_id=module.module_id)
         if refusal.reply_to is not None and refusal.reply is not None:
             self._broker.say(refusal.reply_to, refusal.reply)
 
-    def _repeat(self, module: Module, reply_to: str) -> None:
-        """A request that came twice is answered twice and carried out once."""
-        reply = module.replies[reply_to]
+    def _repeat(self, module: Module, command: str, reply_to: str) -> None:
+        """A request that came twice is answered twice and carried out once.
+
+        One for another command is another request, whoever gave it a used `replyTo`: the first one's answer would be
+        malformed for it, and its caller wait for minutes.
+        """
+        reply = module.replies[command, reply_to]
         _log.info("a request came a second time", module_id=module.module_id, reply_to=reply_to)
         if reply is not None:
             self._broker.say(reply_to, reply)

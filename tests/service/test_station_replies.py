@@ -70,6 +70,21 @@ def test_reply_elsewhere() -> None:
         assert simulation.state("system_api", "firmware") == "IDLE"
 
 
+def test_same_reply_topic_for_another_command() -> None:
+    """A request is known by its command and its replyTo: with another command's replyTo it gets its own reply."""
+    with virtual() as simulation:
+        reply_to = "everest_api/1/system/system_api/m2e/reply/fixed"
+        for command, payload in [("is_reset_allowed", "Hard"), ("set_system_time", "2026-11-22T08:00:10.000Z")] * 2:
+            message = {"headers": {"replyTo": reply_to}, "payload": payload}
+            simulation.everest().tell(command, json.dumps(message).encode())
+            simulation.run_for(1)
+        simulation.everest().tell("get_boot_reason", json.dumps({"headers": {"replyTo": reply_to}}).encode())
+        simulation.run_for(1)
+        assert [message for topic, message, _ in simulation.broker.log if topic == reply_to] == [
+            b"true", b"true", b"true", b"true", b'"PowerUp"',
+        ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     "recorded", WIRE, ids=[f"{line['everest']}-{line['command']}-{number}" for number, line in enumerate(WIRE)]
 )
