@@ -24,11 +24,13 @@ class Broker:
         self._link: int | None = None
         self._complained = False
         self._under_way: dict[int, str] = {}
+        self._is_closed = False
         self.is_connected = False
 
     def connect(self) -> None:
-        """Begin an attempt."""
-        self._link = self._wire.connect()
+        """Begin an attempt; not after `close`, which a timer may not have heard of."""
+        if not self._is_closed:
+            self._link = self._wire.connect()
 
     def connected(self, event: Connected) -> bool:
         """Note that the connection stands; False if it is none of ours."""
@@ -73,7 +75,8 @@ class Broker:
         return self._under_way.pop(event.token, None) if event.link == self._link else None
 
     def close(self) -> None:
-        """Say goodbye."""
+        """Say goodbye, for good."""
+        self._is_closed = True
         self.is_connected = False
         self._link = None
         self._wire.disconnect()
