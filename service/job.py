@@ -55,6 +55,7 @@ from everest_system.tools import Tools
 from everest_system.version import __version__
 
 HEALTH_CHECK_TIMEOUT_S = 300
+UPLOAD_TIMEOUT_S = 24 * 3600  # an attempt: a server that takes or says a byte before each stall would hold it for ever
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,6 +233,7 @@ class Job:
                 method=logs.upload_method,
                 canceled=self.canceled,
                 on_progress=self.progress.tell,
+                attempt_timeout_s=UPLOAD_TIMEOUT_S,
             )
         except TransferError as error:
             if error.fault is Fault.REFUSED:

@@ -141,7 +141,12 @@ class Workshop:
     def _set_time(self, module_id: str, order: SetSystemTime, canceled: threading.Event) -> None:
         try:
             done = self._tools.platform.set_time(order.time.root, canceled=canceled)
+        except CanceledError:
+            raise
         except WorldError as error:
             _log.warning(f"the system time was not set: {error}", module_id=module_id)
+            done = False
+        except Exception:  # noqa: BLE001  # a bug of ours, and yet the caller must not wait for minutes
+            _log.exception("setting the system time failed unexpectedly", module_id=module_id)
             done = False
         self._post(SystemTimeSet(module_id, order.reply_to, done))
