@@ -1,7 +1,8 @@
 """The `command` platform: programs of the integrator's reboot the machine, restart EVerest and set the clock.
 
-Exit code 0 is success. Each has a minute. What reboots or restarts may take this service down with it and so outlives
-it; its output is not read. The time is put in for `{time}`, as RFC 3339 text in UTC; without `{time}` it comes last.
+Exit code 0 is success. Each has a minute, the one that sets the clock 5 s: EVerest waits for its answer. What reboots
+or restarts may take this service down with it and so outlives it; its output is not read. The time is put in for
+`{time}`, as RFC 3339 text in UTC; without `{time}` it comes last.
 """
 
 from collections.abc import Sequence
@@ -16,6 +17,9 @@ from everest_system.io.program import ProgramError, fill, run
 
 TIMEOUT_S: Final = 60.0
 """How long each program may take."""
+
+SET_TIME_TIMEOUT_S: Final = 5.0
+"""How long the one that sets the clock may take: its caller waits for the answer, and does nothing else meanwhile."""
 
 _LONGEST_BOOT_ID: Final = 128
 
@@ -80,15 +84,18 @@ class CommandPlatform:
         if not self._set_time:
             return False
         argv = fill(self._set_time, {"time": format_rfc3339(now)}, last="time")
-        self._run("set_time", argv, canceled, detached=False)
+        self._run("set_time", argv, canceled, detached=False, timeout_s=min(self._timeout_s, SET_TIME_TIMEOUT_S))
         return True
 
-    def _run(self, key: str, argv: Sequence[str], canceled: Event, *, detached: bool = True) -> None:
+    def _run(
+        self, key: str, argv: Sequence[str], canceled: Event, *, detached: bool = True, timeout_s: float | None = None
+    ) -> None:
         key = f"platform.command.{key}"
         if not argv:
             raise PlatformError(f"{key} names no program")
         try:
-            code = run(argv, timeout_s=self._timeout_s, canceled=canceled, detached=detached)
+            limit_s = self._timeout_s if timeout_s is None else timeout_s
+            code = run(argv, timeout_s=limit_s, canceled=canceled, detached=detached)
         except ProgramError as error:
             raise PlatformError(f"{key}: {error}") from error
         if code != 0:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from everest_system.fsm.errors import CanceledError
+from everest_system.io.platforms import command
 from everest_system.io.platforms.command import CommandPlatform, read_boot_id
 from everest_system.io.platforms.port import Platform, PlatformError, Reboot
 
@@ -81,6 +82,13 @@ def test_programs_that_fail(order: str, argv: list[str], message: str) -> None:
     subject = CommandPlatform(reboot=argv, restart=argv, set_time=argv, boot_id_file=Path("/nowhere"), timeout_s=0.1)
     with pytest.raises(PlatformError, match=rf"^platform\.command\.{order}: {message}"):
         subject.set_time(NOW, canceled=NEVER) if order == "set_time" else getattr(subject, order)(canceled=NEVER)
+
+
+def test_clock_has_less_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A clock program that hangs is given up long before the others would be: EVerest waits for its answer."""
+    monkeypatch.setattr(command, "SET_TIME_TIMEOUT_S", 0.1)
+    with pytest.raises(PlatformError, match=r"did not end within 0\.1 s"):
+        platform(set_time=["/bin/sh", "-c", "sleep 60"]).set_time(NOW, canceled=NEVER)
 
 
 def test_cancel() -> None:
