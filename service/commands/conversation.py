@@ -20,8 +20,11 @@ from everest_system.wiring import mqtt_settings
 _ACCEPTED = {"Accepted", "AcceptedCanceled"}
 _PATIENCE_S = 12.0  # longer than presence_timeout_s is by default: until then the service may only be finding out
 _PERMISSION = "the installation may wait for its permission: `everest-system request allow-installation` gives it"
+_ATTEMPT = "another attempt may follow: `everest-system status` knows whether one does"
 _SILENCES = {
     "": "no status yet: the service holds them back while no EVerest listens; --heartbeat plays one that does",
+    "DownloadFailed": _ATTEMPT,
+    "UploadFailure": _ATTEMPT,
     "Downloaded": _PERMISSION,
     "SignatureVerified": _PERMISSION,
     "InstallRebooting": "after the boot the result waits for the CSMS to accept EVerest, station.registration_timeout_s"
