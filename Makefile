@@ -26,7 +26,8 @@ check: install
 	$(BIN)/ruff check
 	cd $(VENV) && bin/mypy --config-file ../pyproject.toml -p everest_system  # from the root, io/ would hide Python's own
 	$(BIN)/everest-system diagram --check
-	$(BIN)/python -m everest_system.configuration.document | diff docs/configuration.md -
+	$(BIN)/python -m everest_system.configuration.document | diff docs/configuration.md - \
+		|| { echo "docs/configuration.md is out of date: make documents"; exit 1; }
 	rm -f .coverage .coverage.*
 	COVERAGE_PROCESS_START=$(CURDIR)/pyproject.toml $(MAKE) test PYTEST_ADDOPTS="--cov --cov-report="
 	$(BIN)/coverage report --fail-under=95
@@ -64,4 +65,5 @@ $(FILELIST): FORCE | $(BIN)/python
 	@echo '$(FILES)' | cmp -s - $@ || echo '$(FILES)' > $@
 
 clean:
-	rm -rf $(VENV) build *.egg-info
+	rm -rf $(VENV) build dist *.egg-info .coverage .coverage.* .hypothesis .*_cache
+	find . -name __pycache__ -prune -exec rm -rf {} +
