@@ -100,4 +100,7 @@ def snapshot(kind: type[SnapshotT], snapshots: Mapping[Key, str], key: Key) -> S
     except ValidationError as error:
         module_id, machine = key
         whose = f"{machine} of {module_id or 'the station'}"
-        raise WorldError(f"the stored state of {whose} cannot be read: {error}") from error
+        # Without the value: it may be an address with a password.
+        fault = error.errors(include_input=False, include_url=False, include_context=False)[0]
+        where = ".".join(map(str, fault["loc"])) or "JSON"
+        raise WorldError(f"the stored state of {whose} cannot be read: {where}: {fault['type']}") from None
