@@ -149,6 +149,15 @@ _CONSERVATIVE: Final[Mapping[str, bytes]] = {
 }
 
 
+def conservative_reply(command: str) -> bytes:
+    """The reply to a command that nothing is done about.
+
+    Raises:
+        KeyError: the command has no reply.
+    """
+    return _CONSERVATIVE[command]
+
+
 def decode(topics: Topics, topic: str, payload: bytes) -> Command | Refusal | None:
     """Read one message; never raises.
 

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 import structlog
 
 from everest_system.broker import Broker
-from everest_system.fsm.orders import Reply
-from everest_system.io.codec import Command, Refusal, decode, encode_reply
+from everest_system.fsm.orders import Order, Reply, SetSystemTime
+from everest_system.io.codec import Command, Refusal, conservative_reply, decode, encode_reply
 from everest_system.io.mqtt import MessageArrived
 from everest_system.module import Module
 
@@ -55,6 +55,14 @@ class Reception:
                 module.remember_reply(order.command, order.reply_to, reply)
         if not self._broker.say(order.reply_to, reply):
             _log.warning(f"the reply to {order.command} could not be sent", reply_to=order.reply_to)
+
+    def decline(self, order: Order) -> None:
+        """Give the conservative answer to a request of which nothing could be stored: nothing will come of it."""
+        match order:
+            case Reply(command=command, reply_to=str(reply_to)):
+                self._broker.say(reply_to, conservative_reply(command))
+            case SetSystemTime(reply_to=str(reply_to)):
+                self._broker.say(reply_to, conservative_reply("set_system_time"))
 
     def _let_in(self, module: Module, command: Command) -> None:
         for warning in command.warnings:

@@ -2,8 +2,9 @@
 
 import signal
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Self
 
 import structlog
@@ -13,12 +14,15 @@ from everest_system.configuration.settings import Settings
 from everest_system.io.control import ControlServer
 from everest_system.io.control_wire import CONTROL_SOCKET
 from everest_system.io.mqtt import MqttLink
-from everest_system.io.store import Store
+from everest_system.io.store import Saved, Store, StoreError
 from everest_system.ports import BootedInPlace
+from everest_system.report import PLATFORM
+from everest_system.room import MemoryWithRoom, make_room, open_store
+from everest_system.salvage import salvage
 from everest_system.scheduling.clock import SystemClock
 from everest_system.scheduling.reactor import Reactor
 from everest_system.station import Edges, Station
-from everest_system.tools import Tools
+from everest_system.tools import Tools, tidy
 from everest_system.version import __version__
 from everest_system.wiring import make_station, mqtt_settings, topics
 from everest_system.work import Workshop
@@ -84,6 +88,7 @@ class Service:
 
     def __init__(self, settings: Settings, signals: StopSignals) -> None:
         self._settings, self._signals = settings, signals
+        self._tidy = partial(tidy, settings)
         self._booted_in_place = False
         self._reactor: Reactor
         self._station: Station
@@ -91,7 +96,7 @@ class Service:
     def run(self) -> bool:
         """Serve until told to stop; True if only to start anew."""
         settings = self._settings
-        with Store.open(settings.station.state_dir) as store:
+        with open_store(settings, self._tidy) as store:
             tools = Tools.from_settings(settings)
             boot_id = tools.platform.boot_id()
             self._reactor = Reactor(SystemClock(lambda: boot_id), self._handle)
@@ -131,8 +136,25 @@ class Service:
             self._reactor.post,
             [(module_topics.commands_filter, 2) for module_topics in topics(settings)],
         )
-        edges = Edges(self._reactor.clock, self._reactor, store, link, workshop)
-        return make_station(settings, store.load(), edges, _admission(settings, tools), tools.tidy)
+        memory = MemoryWithRoom(store, lambda: make_room(settings, self._tidy))
+        edges = Edges(self._reactor.clock, self._reactor, memory, link, workshop)
+        return make_station(settings, self._saved(store), edges, _admission(settings, tools), self._tidy)
+
+    def _saved(self, store: Store) -> Saved:
+        """What the store has, as far as it makes sense; what does not is told, and kept for people to look into."""
+        if store.loss:
+            _log.error(store.loss)
+        found = salvage(store.load())
+        if found.problems:
+            for problem in found.problems:
+                _log.error(problem)
+            with suppress(StoreError):  # on a full disk it has to do without
+                _log.error(f"a copy of the store as it was is kept as {store.keep_copy()}")
+            store.commit(found.change)
+        known = {*self._settings.station.module_ids, PLATFORM[0]}
+        for module_id in sorted({module_id for module_id, _ in found.saved.snapshots} - known):
+            _log.warning(f"the store remembers {module_id}, which is none of station.module_ids: it is left as it is")
+        return found.saved
 
     @contextmanager
     def _control_socket(self) -> Iterator[None]:

@@ -16,6 +16,7 @@ import structlog
 
 from everest_system.broker import RECONNECT, Broker
 from everest_system.fsm.deadlines import remaining
+from everest_system.fsm.errors import WorldError
 from everest_system.fsm.events import Event, StatusDelivered, StatusSending
 from everest_system.fsm.machine import Outcome, TableMachine
 from everest_system.fsm.messages import CommunicationCheck
@@ -318,7 +319,12 @@ class Station:
     # --- the transaction ---
 
     def _finish(self, transaction: Transaction) -> None:
-        self._commit(transaction)
+        try:
+            self._commit(transaction)
+        except WorldError:  # the process ends: nobody shall wait for minutes for an answer of ours
+            for _, _, order in transaction.orders:
+                self._reception.decline(order)
+            raise
         for module_id, machine, order in transaction.orders:
             self._carry_out(module_id, machine, order)
         for module in self.modules.values():

@@ -76,18 +76,19 @@ class Tools:
             sha256=artifact.sha256,
         )
 
-    def tidy(self, module_id: str, *, update: int | None, upload: int | None) -> None:
-        """Remove what a crash may have left of any job but the present ones."""
-        at_once = Event()
-        at_once.set()
-        for folder, keep in (
-            (self.settings.artifacts_dir(module_id), update and f"update-{update}"),
-            (self.settings.spool_dir(module_id), upload and f"upload-{upload}"),
-        ):
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            for path in folder.iterdir():
-                if path.name != keep:
-                    remove(path, at_once)
+
+def tidy(settings: Settings, module_id: str, *, update: int | None, upload: int | None) -> None:
+    """Remove what a crash may have left of any job but the present ones."""
+    at_once = Event()
+    at_once.set()
+    for folder, keep in (
+        (settings.artifacts_dir(module_id), update and f"update-{update}"),
+        (settings.spool_dir(module_id), upload and f"upload-{upload}"),
+    ):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for path in folder.iterdir():
+            if path.name != keep:
+                remove(path, at_once)
 
 
 def _installer(settings: Settings, module_id: str) -> Installer:

@@ -1,5 +1,6 @@
 """The configuration as each part of the station wants it, and the station made of what the store says."""
 
+from collections.abc import Mapping
 from typing import Protocol
 
 from everest_system.admission import Admission
@@ -40,17 +41,8 @@ def make_station(settings: Settings, saved: Saved, edges: Edges, admission: Admi
     Raises:
         WorldError: what is saved cannot be read.
     """
-    modules = {}
-    for module_topics in topics(settings):
-        module = Module.load(module_topics, rules(settings), saved.snapshots)
-        module.outbox.add(row for row in saved.rows if row.module_id == module.module_id)
-        modules[module.module_id] = module
-        firmware, logs = module.firmware.snapshot, module.logs.snapshot
-        tidy(
-            module.module_id,
-            update=None if firmware.state in {*FIRMWARE_ENDS, FirmwareState.IDLE} else firmware.job,
-            upload=None if logs.state in {*LOGS_ENDS, LogsState.IDLE} else logs.job,
-        )
+    modules = load_modules(settings, saved)
+    tidy_up(modules, tidy)
     return Station(
         edges,
         modules,
@@ -59,6 +51,31 @@ def make_station(settings: Settings, saved: Saved, edges: Edges, admission: Admi
         Pace(settings.station.status_interval_s, settings.station.communication_check_interval_s),
         saved.last_seq,
     )
+
+
+def load_modules(settings: Settings, saved: Saved) -> dict[str, Module]:
+    """The modules as they stopped.
+
+    Raises:
+        WorldError: what is saved cannot be read.
+    """
+    modules = {}
+    for module_topics in topics(settings):
+        module = Module.load(module_topics, rules(settings), saved.snapshots)
+        module.outbox.add(row for row in saved.rows if row.module_id == module.module_id)
+        modules[module.module_id] = module
+    return modules
+
+
+def tidy_up(modules: Mapping[str, Module], tidy: Tidy) -> None:
+    """Leave no files but those of the jobs under way."""
+    for module in modules.values():
+        firmware, logs = module.firmware.snapshot, module.logs.snapshot
+        tidy(
+            module.module_id,
+            update=None if firmware.state in {*FIRMWARE_ENDS, FirmwareState.IDLE} else firmware.job,
+            upload=None if logs.state in {*LOGS_ENDS, LogsState.IDLE} else logs.job,
+        )
 
 
 def mqtt_settings(settings: Settings) -> MqttSettings:
