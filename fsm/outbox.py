@@ -7,6 +7,8 @@ when another EVerest comes is sent to that one: for each request the latest stat
 Statuses of requests from before EVerest's start wait for its registration, though not for ever. One that went out
 before it (`early`) may have been dropped by EVerest, whose filter would drop a repetition too: when the registration
 comes after all, it goes out again behind its predecessor, and that pair passes.
+
+It is bounded: beyond `MOST_ROWS` only the latest status of each request is kept, of the last `MOST_REQUESTS` requests.
 """
 
 from collections.abc import Iterable
@@ -17,6 +19,9 @@ from everest_system.fsm.messages import FirmwareUpdateStatus, FirmwareUpdateStat
 from everest_system.fsm.presence.machine import is_listening
 from everest_system.fsm.presence.snapshot import PresenceSnapshot
 from everest_system.fsm.presence.states import PresenceState
+
+MOST_ROWS = 1000
+MOST_REQUESTS = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +87,16 @@ class Outbox:
     def add(self, rows: Iterable[OutboxRow]) -> None:
         """Put `rows`, in ascending order, behind the others."""
         self.rows.update((row.seq, row) for row in rows)
+
+    def trim(self) -> tuple[int, ...]:
+        """Forget what is too much, but not the row in flight; the places of the rows forgotten."""
+        if len(self.rows) <= MOST_ROWS:
+            return ()
+        latest = {row.job: row.seq for row in self.rows.values()}
+        kept = {*sorted(latest.values())[-MOST_REQUESTS:], self.in_flight}
+        dropped = tuple(seq for seq in self.rows if seq not in kept)
+        self.remove(dropped)
+        return dropped
 
     def next_row(self, presence: PresenceSnapshot) -> OutboxRow | None:
         """The row to send now; none while one is in flight, EVerest does not listen, or all is sent."""

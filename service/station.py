@@ -21,7 +21,7 @@ from everest_system.fsm.events import Event, StatusDelivered, StatusSending
 from everest_system.fsm.machine import Outcome, TableMachine
 from everest_system.fsm.messages import CommunicationCheck
 from everest_system.fsm.orders import Order, Reply, Tell
-from everest_system.fsm.outbox import OutboxRow, message
+from everest_system.fsm.outbox import OutboxChange, OutboxRow, message
 from everest_system.fsm.platform.events import FirmwareHeard, FirmwareSettled
 from everest_system.fsm.platform.machine import PlatformMachine
 from everest_system.fsm.presence.events import BrokerFound, BrokerLost, HeartbeatArrived
@@ -243,11 +243,18 @@ class Station:
             row = OutboxRow(self._last_seq, module_id, status)
             self.modules[module_id].outbox.add([row])
             transaction.added.append(row)
+            transaction.add_rows(OutboxChange(removed=self._trim(module_id)))
         for order in outcome.orders:
             if isinstance(order, Tell):
                 self._pass_on(transaction, module_id, order)
             else:
                 transaction.orders.append((module_id, name, order))
+
+    def _trim(self, module_id: str) -> tuple[int, ...]:
+        removed = self.modules[module_id].outbox.trim()
+        if removed:
+            _log.warning("too many statuses wait: older ones are forgotten", module_id=module_id, count=len(removed))
+        return removed
 
     def _pass_on(self, transaction: Transaction, module_id: str, order: Tell) -> None:
         if isinstance(order.event, FirmwareSettled | FirmwareHeard) and self.is_busy:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from everest_system.fsm.machine import Status
-from everest_system.fsm.outbox import Outbox, OutboxChange, OutboxRow
+from everest_system.fsm.outbox import MOST_ROWS, Outbox, OutboxChange, OutboxRow
 from everest_system.fsm.presence.snapshot import PresenceSnapshot
 from everest_system.fsm.presence.states import PresenceState
 
@@ -222,3 +222,28 @@ def test_an_early_row_that_was_stored_waits_for_the_registration():
     box = outbox(row(1, run=RUN - 1, early=True))
     assert box.next_row(WAITED) is None
     assert box.next_row(REGISTERED).seq == 1
+
+
+def test_a_full_outbox_keeps_the_latest_of_each_request():
+    """Up to the bound nothing is lost; beyond it each request is left its last word."""
+    box = outbox(*(row(seq, job=(seq - 1) // 4) for seq in range(1, MOST_ROWS + 1)))
+    assert box.trim() == ()
+    box.add([row(MOST_ROWS + 1, job=MOST_ROWS)])
+    dropped = box.trim()
+    assert list(box.rows) == [*range(4, MOST_ROWS + 1, 4), MOST_ROWS + 1]
+    assert {*dropped, *box.rows} == set(range(1, MOST_ROWS + 2))
+
+
+def test_the_outbox_has_a_bound_however_many_requests_come():
+    """Ten thousand requests without an acknowledgement: the last ones are left, and the row in flight."""
+    box = outbox(row(1))
+    box.sending(box.next_row(PRESENT), PRESENT)
+    most = 0
+    for seq in range(2, 20_002):
+        box.add([row(seq, job=seq // 2)])
+        box.trim()
+        most = max(most, len(box.rows))
+    assert most == MOST_ROWS
+    assert box.in_flight == 1
+    assert 1 in box.rows
+    assert {20_001, 19_999, 19_997} <= set(box.rows)
