@@ -225,6 +225,7 @@ def play(station: Station, number: int) -> None:
         finish(station, service, everest, STORY[name])
     finally:
         csms.end()
+        print(service.log_text())
     assert service.exits == [-signal.SIGKILL] * KILLS
 
 
@@ -333,6 +334,7 @@ def test_killed_at_a_system_call(station: Station, moment: str):
         finish(station, service, everest, story)
     finally:
         csms.end()
+        print(service.log_text())
     assert service.exits == [-signal.SIGKILL]
 
 
