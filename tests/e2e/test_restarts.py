@@ -103,7 +103,7 @@ def test_retry_pending(station: Station, http):
 @stop_or_kill
 def test_waiting_for_permission(station: Station, http, maker, end):
     """Waiting for the permission, it asks again so that EVerest's filter lets it through, and is answered."""
-    service, everest = station.both(permission_delay_s=None)
+    service, everest = station.both(permission_delay_s=None, heartbeat_s=1.0)
     everest.call("update_firmware", {"location": http.url("/fw.bin"), "request_id": 1, **maker.signed()})
     everest.wait_for("SignatureVerified", 1)
     service.wait_for_state("firmware", "AWAITING_PERMISSION")
