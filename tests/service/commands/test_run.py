@@ -18,7 +18,6 @@ from everest_system.commands.lean_imports import load_lean
 def test_service_stops_cleanly_and_loads_only_what_it_needs(service: ServiceProcess) -> None:
     """SIGTERM is exit code 0, and an idle service fits into 45 MiB."""
     service.covered = False  # what coverage puts into the process is not ours
-    service.covered = False  # what is weighed is the service, not what measures the tests
     service.start()
     assert service.resident_kib() < 45 * 1024
     service.stop()
