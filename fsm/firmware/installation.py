@@ -80,6 +80,11 @@ class Installation(FirmwareBase):
         """The answer may have been lost: ask once more when it is needed."""
         self.draft.ask_again = True
 
+    def note_unasked(self) -> None:
+        """If the trigger status never went out, ask now: an EVerest that has come since is told the latest one only."""
+        if not self.armed():
+            self.draft.ask_again = True
+
     def keep_permission(self) -> None:
         """Remember that it was given."""
         self.draft.permission = Permission.GIVEN

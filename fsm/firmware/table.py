@@ -159,7 +159,7 @@ TABLE: dict[FirmwareState, StateRows] = {
     ),
     S.INSTALL_SCHEDULED: _state(
         Row(InstallTimeReached, S.INSTALLING, when="permitted"),
-        Row(InstallTimeReached, S.AWAITING_PERMISSION),
+        Row(InstallTimeReached, S.AWAITING_PERMISSION, do="note_unasked"),
         _LISTEN, _KEEP, _FORGET, _DOUBT, _CANCEL,
         enter="wait_for_install_time",
     ),

@@ -132,10 +132,20 @@ def test_an_install_time_ahead_is_announced(signed, permission_required, install
     words = ["Downloading", "Downloaded", *(["SignatureVerified"] if signed else [])]
     if scheduled:
         assert update.words == [*words, "InstallScheduled"]
+        update.send(words[-1])
         update.fire(InstallTimeReached)
         words.append("InstallScheduled")
     assert update.words == [*words, *([] if permission_required else ["Installing"])]
     assert update.state is (S.AWAITING_PERMISSION if permission_required else S.INSTALLING)
+
+
+@pytest.mark.parametrize("signed", [True, False])
+def test_a_trigger_status_that_never_went_out_is_said_when_the_time_has_come(signed):
+    """An EVerest that comes after InstallScheduled is told that alone: it would never give its permission."""
+    update = verified(signed=signed, install_in=3600)
+    trigger = update.words[-2]
+    update.fire(InstallTimeReached)
+    assert (update.state, update.words[-2:]) == (S.AWAITING_PERMISSION, ["InstallScheduled", trigger])
 
 
 # --- the permission ---
