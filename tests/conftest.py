@@ -79,3 +79,11 @@ def scripted() -> Iterator[Callable[..., ScriptedBroker]]:
     yield make
     for one in made:
         one.close()
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Say how many crashes were tried, in whichever process."""
+    reports = [report for name in ("passed", "failed") for report in terminalreporter.getreports(name)]
+    cases = [value for report in reports for name, value in report.user_properties if name == "crash_cases"]
+    if cases:
+        terminalreporter.write_line(f"{sum(cases)} crashes enumerated in {len(cases)} stories")

@@ -10,8 +10,10 @@ The *monotonic* clock counts from the machine's last boot.
         clock.boot()                                       # it begins anew, in a boot with another id
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from freezegun import freeze_time
 
@@ -38,6 +40,8 @@ class FakeClock:
         sets: every time that somebody set the wall clock: elapsed, before, after.
     """
 
+    _shared: ClassVar[Any] = None
+
     def __init__(self, starts: datetime) -> None:
         self.elapsed = 0
         self.boots = 0
@@ -45,16 +49,33 @@ class FakeClock:
         self._starts = starts.astimezone(UTC)
         self._ahead = timedelta(0)
         self._booted_at = 0
-        self._freezer = freeze_time(self._starts.replace(tzinfo=None))
+        self._freezer: Any = None
         self._frozen: Any = None
 
+    @classmethod
+    @contextmanager
+    def shared(cls) -> Iterator[None]:
+        """Freeze once for many clocks, one after the other: to freeze takes as long as many a simulation."""
+        freezer = freeze_time(datetime(2000, 1, 1))  # noqa: DTZ001  # freezegun's are without a zone
+        cls._shared = freezer.start()
+        try:
+            yield
+        finally:
+            cls._shared = None
+            freezer.stop()
+
     def __enter__(self) -> Self:
-        self._frozen = self._freezer.start()
+        self._frozen = self._shared
+        if self._frozen is None:
+            self._freezer = freeze_time(self._starts.replace(tzinfo=None))
+            self._frozen = self._freezer.start()
         self._show()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._freezer.stop()
+        if self._freezer is not None:
+            self._freezer.stop()
+            self._freezer = None
         self._frozen = None
 
     def now(self) -> Now:

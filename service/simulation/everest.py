@@ -35,6 +35,7 @@ class Heard:
         at: microseconds since the beginning.
         kind: `firmware` or `log`.
         dropped: why the CSMS does not hear of it; "" when it does.
+        run: which EVerest that was, the first being 1.
     """
 
     at: int
@@ -42,17 +43,25 @@ class Heard:
     word: str
     request_id: int
     dropped: str = ""
+    run: int = 1
 
 
 @dataclass(slots=True)
 class Question:
-    """A request on its way; `replies` are those that came, in order, as JSON values or enum words."""
+    """A request on its way.
+
+    Attributes:
+        replies: those that came, in order, as JSON values or enum words.
+        asked_at: microseconds since the beginning.
+        run: which EVerest asked, the first being 1.
+    """
 
     command: str
     payload: Any
     message: bytes
     replies: list[Any]
     asked_at: int
+    run: int
 
 
 class FakeEverest:
@@ -67,6 +76,7 @@ class FakeEverest:
     Attributes:
         heard: every well-formed status that came while it ran, the dropped ones too.
         questions: every request made, in order.
+        permitted_at: when a permission to install reached the station, in microseconds since the beginning.
         warnings: what it would have logged about malformed messages.
         runs: how often it was started.
         beats: heartbeats that reached the station, those counted and not run included.
@@ -81,6 +91,7 @@ class FakeEverest:
         self.behaviour = EverestBehaviour()
         self.heard: list[Heard] = []
         self.questions: list[Question] = []
+        self.permitted_at: list[int] = []
         self.warnings: list[str] = []
         self.runs = self.beats = self.checks = self.gaps = 0
         self.is_running = self.is_muted = False
@@ -175,7 +186,7 @@ class FakeEverest:
         message: dict[str, Any] = {"headers": {"replyTo": reply_to}}
         if command != "get_boot_reason":
             message["payload"] = payload
-        question = Question(command, payload, write_json(message), [], self._clock.elapsed)
+        question = Question(command, payload, write_json(message), [], self._clock.elapsed, self.runs)
         self.questions.append(question)
         self._asked[self.topics.prefix + reply_to] = question
         self.repeat(question)
@@ -236,7 +247,9 @@ class FakeEverest:
 
     def _hear(self, report: Report) -> None:
         verdict = self._ocpp.take(report)
-        self.heard.append(Heard(self._clock.elapsed, report.kind, report.word, report.request_id, verdict.dropped))
+        self.heard.append(
+            Heard(self._clock.elapsed, report.kind, report.word, report.request_id, verdict.dropped, self.runs)
+        )
         what = "update" if report.kind == "firmware" else "upload"
         dropped = f" (dropped: {verdict.dropped})" if verdict.dropped else ""
         self._tell("EVerest", f"hears {report.word} of {what} {report.request_id}{dropped}")
@@ -274,6 +287,8 @@ class FakeEverest:
 
     def _say(self, command: str, payload: bytes, shown: str) -> None:
         reached = self._publish(command, payload)
+        if reached and command == "allow_firmware_installation":
+            self.permitted_at.append(self._clock.elapsed)
         self._tell("EVerest", f"says {command} {shown}".rstrip() + ("" if reached else " (nobody hears it)"))
 
     def _publish(self, command: str, payload: bytes) -> bool:

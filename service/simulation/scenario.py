@@ -24,6 +24,8 @@ It is a TOML file. Everything but the steps has defaults, with which all goes we
     statuses = ["Downloading", "DownloadFailed", { word = "Downloading", at = "15.6s" }, …]
     [end]                                   # where everything stands at the end
     firmware = "INSTALLED"
+    [crashes]                               # when crashes are worth trying: see Window
+    from = "20s"
 
 A step has one of `everest`, `world`, `machine`, `service`, `broker`, `clock`, `operator`, `expect`. A status that no
 `[[expect]]` names fails the scenario too.
@@ -223,6 +225,18 @@ class Expectation(Table):
         return self
 
 
+class Window(Table):
+    """From when until when the crashes of `simulate --crashes` are tried.
+
+    Attributes:
+        from_: by default the first step.
+        until: by default the end.
+    """
+
+    from_: Moment | None = Field(default=None, alias="from")
+    until: Moment | None = None
+
+
 class Story(Table):
     """The tables of a scenario that are not the service's configuration."""
 
@@ -236,6 +250,7 @@ class Story(Table):
     step: Annotated[tuple[Step, ...], Field(strict=False)] = ()
     expect: Annotated[tuple[Expectation, ...], Field(strict=False)] = ()
     end: Standing = Standing()
+    crashes: Window = Window()
 
     @field_validator("starts")
     @classmethod

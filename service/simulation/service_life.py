@@ -12,6 +12,7 @@ from everest_system.scheduling.reactor import Reactor
 from everest_system.simulation.agenda import Agenda
 from everest_system.simulation.broker import FakeBroker, FakeWire
 from everest_system.simulation.clock import FakeClock
+from everest_system.simulation.crash_points import Watch, WatchedMemory, WatchedWire, WatchedWorkshop
 from everest_system.simulation.memory import FakeMemory
 from everest_system.simulation.workshop import FakeWorkshop, Machine
 from everest_system.simulation.world import World
@@ -29,6 +30,7 @@ class ServiceLife:
         world, agenda, broker: the outside.
         machine: whom power and clock belong to.
         boot_in_place: called when a dry run's reboot wants the service to start anew.
+        watch: where the service may die.
 
     Attributes:
         reactor, station, wire, workshop: as they are in this life.
@@ -44,13 +46,23 @@ class ServiceLife:
         broker: FakeBroker,
         machine: Machine,
         boot_in_place: Callable[[], None],
+        watch: Watch,
     ) -> None:
         self._settings, self._boot_in_place = settings, boot_in_place
         self.reactor = Reactor(clock, self._handle)
         self.wire = FakeWire(broker, self.reactor.post)
         self.workshop = FakeWorkshop(settings, world, agenda, machine, self.reactor.post)
-        edges = Edges(clock, self.reactor, memory, self.wire, self.workshop)
+        edges = Edges(
+            clock,
+            self.reactor,
+            WatchedMemory(memory, watch),
+            WatchedWire(self.wire, watch),
+            WatchedWorkshop(self.workshop, watch),
+        )
         self.station = make_station(settings, memory.load(), edges, _admission(settings, world), world.tidy)
+
+    def start(self) -> None:
+        """Go on where the life before has ended."""
         self.station.start()
 
     def turn(self) -> bool:

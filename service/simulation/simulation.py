@@ -15,8 +15,8 @@ tries to reach a broker that is away are left out too. With `counts=False` every
         simulation.run()                            # until nothing is going to happen any more
         print(simulation.everest().heard)
 
-A crash is `kill_service`, with the machine `cut_power`; both can come at any moment between two turns. The next start
-has the same memory and the same world.
+A crash is `kill_service`, with the machine `cut_power`; both can come at any moment between two turns, and by a `Watch`
+inside of one. The next start has the same memory and the same world.
 """
 
 import json
@@ -40,6 +40,7 @@ from everest_system.simulation.agenda import Agenda
 from everest_system.simulation.behaviour import EverestBehaviour, WorldBehaviour
 from everest_system.simulation.broker import FakeBroker, Health
 from everest_system.simulation.clock import FakeClock, microseconds
+from everest_system.simulation.crash_points import AWAY_S, SuddenEnd, Watch
 from everest_system.simulation.everest import FakeEverest
 from everest_system.simulation.memory import FakeMemory
 from everest_system.simulation.service_life import ServiceLife
@@ -66,6 +67,7 @@ class Simulation:
         everest: how EVerest behaves at first, that of each module.
         starts: what the clocks show at the beginning.
         counts: whether heartbeats and communication checks that nobody waits for are counted and not run.
+        watch: counts the points at which the service can die, and lets it die at one.
 
     Attributes:
         clock, agenda, broker, world, memory: the parts that outlive the service.
@@ -82,6 +84,7 @@ class Simulation:
         starts: datetime = STARTS,
         title: str = "",
         counts: bool = True,
+        watch: Watch | None = None,
     ) -> None:
         self.settings = settings
         self.clock = FakeClock(starts)
@@ -92,6 +95,7 @@ class Simulation:
         self.life: ServiceLife | None = None
         self.timeline = Timeline(title)
         self._counts = counts
+        self._watch = watch or Watch()
         self._power_is_on = True
         self._told = 0
         self._lines: list[Any] = []
@@ -176,8 +180,9 @@ class Simulation:
                 self.broker,
                 self,
                 self._boot_in_place,
+                self._watch,
             )
-            self._observe()
+            self._survive(self.life.start)
 
     def kill_service(self, away_s: float | None) -> None:
         """End it as SIGKILL does; it starts again after `away_s`, or when somebody starts it (None)."""
@@ -189,26 +194,20 @@ class Simulation:
 
     def stop_service(self, away_s: float | None) -> None:
         """End it as SIGTERM does; it starts again as after `kill_service`."""
-        if self.life is not None:
-            self.life.stop()
+        if self.life is not None and self._survive(self.life.stop):
             self.life = None
             self.tell("world", "the service stops")
         self._start_service_after(away_s)
 
     def ask_operator(self, command: str, **arguments: Any) -> dict[str, Any]:
-        """What the service says to an operator's command; it is there at once.
-
-        Raises:
-            RuntimeError: the service does not run.
-        """
+        """What the service says to an operator's command; it is there at once."""
         if self.life is None:
-            raise RuntimeError("the operator finds no service running")
+            return {"error": "no service runs"}
         answers: list[dict[str, Any]] = []
         self.life.reactor.post(ControlRequest(command, arguments, answers.append))
-        while not answers:
-            self.life.turn()
-        self._observe()
-        return answers[0]
+        while not answers and self.life is not None:
+            self._survive(self.life.turn)
+        return answers[0] if answers else {"error": "no service runs"}
 
     # --- EVerest and the broker ---
 
@@ -293,6 +292,24 @@ class Simulation:
             self.set_wall(order.time.root, "station")
         return True
 
+    # --- inside: the service ---
+
+    def _survive(self, live: Callable[[], bool | None]) -> bool:
+        """Let the service live for a moment; whether it did something, and lives on."""
+        self._watch.begin_turn(self.clock.elapsed)
+        try:
+            did = live() is not False
+        except SuddenEnd as end:
+            self._observe()
+            if end.how == "power":
+                self.cut_power(AWAY_S[end.how])
+            else:
+                self.kill_service(AWAY_S[end.how])
+            return False
+        if did:
+            self._observe()
+        return did
+
     # --- inside: the world ---
 
     @property
@@ -338,9 +355,9 @@ class Simulation:
     def _settle(self) -> None:
         """Do all that is to be done now."""
         for _ in range(MOST_TURNS_AT_ONCE):
-            if self.life is not None and self.life.turn():
-                self._observe()
-            elif not self.agenda.keep() and not self._beat():
+            if self.life is not None and self._survive(self.life.turn):
+                continue
+            if not self.agenda.keep() and not self._beat():
                 return
         raise StuckError(f"always something more to do at {self.clock.elapsed / 1e6:.6f} s")
 

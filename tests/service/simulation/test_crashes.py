@@ -1,0 +1,87 @@
+"""The service dies at every point of every story of the grid, and nothing is lost by it."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from everest_system.simulation import parse
+from everest_system.simulation.crash_points import SuddenEnd, Watch
+from everest_system.simulation.crashes import HOWS, crash_points, crashes
+from everest_system.simulation.run import play, simulation_of
+from everest_system.simulation.scenario import load
+
+GRID = sorted((Path(__file__).parents[2] / "crash_grid").glob("*.toml"))
+FEWEST_CASES = 2_000
+STORY: dict[str, Any] = {
+    "title": "t",
+    "world": {"upload_s": 4},
+    "expect": [{"upload": 1, "statuses": ["Uploading", "Uploaded"]}],
+    "step": [{"at": "5s", "everest": "upload_logs", "with": {"request_id": 1, "location": "https://csms.example/"}}],
+}
+
+
+@pytest.mark.parametrize("file", GRID, ids=lambda file: file.stem)
+def test_every_crash(file: Path, record_property: Any) -> None:
+    """A crash at any point of the story, of the service alone or with the machine, costs nothing but time."""
+    scenario = load(file)
+    scenario.name = file.name
+    found = crashes(scenario)
+    assert not found.violations, "\n".join(found.violations)
+    record_property("crash_cases", found.cases)
+
+
+def test_the_grid_is_no_smaller_than_it_was() -> None:
+    """The stories have as many points to die at as the README says."""
+    points = sum(len(crash_points(load(file))) for file in GRID)
+    assert points * len(HOWS) >= FEWEST_CASES
+
+
+def test_places() -> None:
+    """Each transaction has a point before it, one behind it, and one behind each of its orders."""
+    points = crash_points(parse({**STORY, "crashes": {"until": "6s"}}, "s"))
+    assert [(point.at / 1e6, point.place) for point in points] == [
+        (5.0, "before it"), (5.0, "behind it"), (5.0, "behind reply"),
+        (5.5, "before it"), (5.5, "behind it"), (5.5, "behind CollectLogs"),
+    ]  # fmt: skip
+
+
+def test_window() -> None:
+    """Only the points in the window count."""
+    points = crash_points(parse({**STORY, "crashes": {"from": "5.1s", "until": "6s"}}, "s"))
+    assert {point.at for point in points} == {5_500_000}
+
+
+def test_nothing_is_carried_out_behind_the_point() -> None:
+    """Before the transaction nothing is stored, behind it nothing is ordered yet."""
+    scenario = parse({**STORY, "lasts": "5.1s", "expect": []}, "s")
+    for number, (state, replies) in enumerate([("NONE", 0), ("ACCEPTED", 0), ("ACCEPTED", 1)]):
+        watch = Watch(number, window=(5_000_000, 6_000_000))
+        with simulation_of(scenario, watch) as simulation:
+            play(scenario, simulation)
+            assert simulation.life is None
+            assert simulation.state("system_api", "logs") == state
+            (question,) = (one for one in simulation.everest().questions if one.command == "upload_logs")
+            assert len(question.replies) == replies
+
+
+def test_no_ordinary_handler_takes_the_end_for_an_error() -> None:
+    """What ends the process passes by everything that handles exceptions."""
+    assert not issubclass(SuddenEnd, Exception)
+
+
+def test_a_loss_is_found() -> None:
+    """The harness can fail: a world that forgets the archive when the service dies is found out."""
+    scenario = parse({**STORY, "crashes": {"from": "6.6s", "until": "10s"}}, "s")
+    assert not crashes(scenario).violations
+    tidy = "everest_system.simulation.world.World.tidy"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tidy, lambda world, *_args, **_kwargs: world.files.clear())
+        lines = crashes(scenario).violations
+    assert any("ends with UploadFailure, without the crash with Uploaded" in line for line in lines)
+
+
+def test_a_story_that_fails_by_itself_is_refused() -> None:
+    """A story has to come out as it says before crashes are tried."""
+    with pytest.raises(AssertionError, match="nothing is expected of upload 1"):
+        crashes(parse({**STORY, "expect": []}, "s"))
