@@ -9,11 +9,16 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import memory, replies, store
+from bench import memory, recovery, replies, store
 from bench.broker import AbsentError
 from bench.figures import machine
 
-BENCHES: dict[str, Callable[[Path], None]] = {"replies": replies.run, "memory": memory.run, "store": store.run}
+BENCHES: dict[str, Callable[[Path], None]] = {
+    "replies": replies.run,
+    "memory": memory.run,
+    "store": store.run,
+    "recovery": recovery.run,
+}
 
 
 def main(names: list[str]) -> int:

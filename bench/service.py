@@ -66,6 +66,12 @@ class Process:
     def __exit__(self, *_: object) -> None:
         end(self._process)
 
+    def kill(self) -> None:
+        """End it as a power cut does."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+
     @property
     def has_ended(self) -> bool:
         """Whether it has ended by itself."""
