@@ -14,7 +14,7 @@ from everest_system.fsm.presence.table import RECOVERY, TABLE
 
 HEARTBEAT_LIMIT = 1 << 64  # heartbeats wrap to 0 here
 SLOWEST = 0.5  # after a silence, a number that grew slower than this share of the pace is another EVerest's
-KNOWN_WITHIN_S, KNOWN_WITHIN = 3.0, 0.05  # seconds, and a share of its age, that an EVerest's count may be off
+KNOWN_WITHIN_S, KNOWN_WITHIN = 2.0, 0.05  # seconds, and a share of its age, that an EVerest's count may be off
 BASELINE = 5  # heartbeats that a pace is measured over: fewer may have come in a bunch
 
 
@@ -84,7 +84,7 @@ class PresenceMachine(TableMachine[PresenceSnapshot]):
     def _is_known(self) -> bool:
         """It counts as the EVerest did that we knew before our start."""
         known = self.draft.known
-        if known is None or known.boot_id != self.now.boot_id:
+        if known is None or known.boot_id != self.now.boot_id or self.event.number <= known.number:
             return False
         up_s = self.now.monotonic - known.began_at
         return bool(abs(self.event.number * known.period_s - up_s) <= KNOWN_WITHIN_S + KNOWN_WITHIN * up_s)
@@ -136,7 +136,9 @@ class PresenceMachine(TableMachine[PresenceSnapshot]):
 
     def _note_pace(self) -> None:
         began_at = self.now.monotonic - self._up_s()
-        self.draft.known = Acquaintance(boot_id=self.now.boot_id, began_at=began_at, period_s=self.draft.period_s)
+        self.draft.known = Acquaintance(
+            boot_id=self.now.boot_id, number=self.event.number, began_at=began_at, period_s=self.draft.period_s
+        )
 
     def meet_new_run(self) -> None:
         """Another EVerest: what the last one did not hear is to be said again."""

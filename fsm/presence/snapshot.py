@@ -12,6 +12,7 @@ class Acquaintance(BaseModel):
 
     Attributes:
         boot_id: the boot in which it was met.
+        number: a heartbeat of its, which all later ones exceed.
         began_at: when its heartbeat was 0, in seconds of the monotonic clock.
         period_s: the time between its heartbeats.
     """
@@ -19,6 +20,7 @@ class Acquaintance(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     boot_id: str
+    number: int
     began_at: float
     period_s: float
 

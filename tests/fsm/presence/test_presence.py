@@ -358,6 +358,16 @@ def test_an_everest_that_counts_otherwise_is_another_one(number, boots):
     assert not is_listening(presence.snapshot, presence.snapshot.run - 1)
 
 
+def test_a_heartbeat_that_was_heard_before_is_another_everests():
+    """EVerest restarted with us, a moment after its own start: the count alone would fit."""
+    presence = Presence()
+    presence.beat(0, 1)
+    presence.take(CSMS)
+    presence.restart()
+    presence.take(HeartbeatArrived(0))
+    assert (presence.state, presence.runs) == (S.PRESENT, 1)
+
+
 def test_a_word_heard_before_the_first_heartbeat_is_of_the_same_everest():
     """A request that comes in the second before shows that the EVerest that then beats is registered."""
     presence = Presence()
