@@ -77,7 +77,7 @@ def verify(
 
     firmware = settings.firmware
     anchors = anchor or firmware.trust_anchors
-    chain = "anchors" if anchor else firmware.chain if anchors else "everest"
+    chain = "anchors" if anchor else firmware.chain
     if chain == "everest":
         _note("nobody vouches for the certificate here (no --anchor): only its dates and key are looked at")
     trust = Trust(anchors, crl or firmware.crls, chain, _note)

@@ -43,9 +43,17 @@ def test_configured_anchors_do_for_missing_ones(files: Path) -> None:
     assert verify(files, "-c", "a.toml")[:2] == (1, "")
 
 
-def test_nobody_vouching_is_noted(files: Path) -> None:
-    """With no anchors at all the signature is checked, and a note says what was not."""
+def test_nobody_vouching_is_a_no(files: Path) -> None:
+    """With no anchors at all the service would answer InvalidCertificate, and so does the command."""
     code, out, err = verify(files)
+    assert (code, out) == (1, "")
+    assert "firmware.trust_anchors" in err
+
+
+def test_everest_vouching_is_noted(files: Path) -> None:
+    """Where EVerest is to vouch for the certificate the signature is checked, and a note says what was not."""
+    (files / "a.toml").write_text('[firmware]\nchain = "everest"\n')
+    code, out, err = verify(files, "-c", "a.toml")
     assert (code, out) == (0, "rsa-pss\n")
     assert "nobody vouches" in err
 
