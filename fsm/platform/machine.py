@@ -47,6 +47,11 @@ class PlatformMachine(TableMachine[PlatformSnapshot]):
         """While the end status was on its way, the next update came so far: its end is what counts now."""
         self.clear_timers(ResetDue)
 
+    def give_way(self) -> None:
+        """The reset did not come yet, and an update has come so far: order it again only when that has ended."""
+        self.stop_work()
+        self.clear_timers()
+
     def wait_for_delivery(self) -> None:
         """The update has ended: its end status is to be heard first, if that does not take too long."""
         self.set_timer(ResetDue, DELIVERY_TIMEOUT_S)

@@ -51,11 +51,12 @@ TABLE: dict[PlatformState, StateRows] = {
     S.RESETTING: StateRows(
         Row(MachineBooted,      S.IDLE),
         Row(EverestRestartDone, S.IDLE),
+        Row(FirmwareBusy,       S.RESET_PENDING, do="give_way"),
         Row(ResetFailed,        S.IDLE,      do="give_up"),
         Row(ResetOverdue,       S.RESETTING, when="may_try_again", do="stop_work"),
         Row(ResetOverdue,       S.IDLE,      do="give_up"),
         _ASKED, _FIRMWARE,
-        ignored=(ResetRequested, FirmwareBusy, FirmwareSettled, FirmwareHeard),  # one is on its way
+        ignored=(ResetRequested, FirmwareSettled, FirmwareHeard),  # one is on its way
         impossible=(ResetDue,),
         enter="reset",
     ),

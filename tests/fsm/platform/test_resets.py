@@ -93,6 +93,18 @@ def test_a_reset_waits_for_the_next_update_too_when_that_has_come_so_far():
     assert driver.state is S.RESETTING
 
 
+def test_a_reset_that_does_not_come_gives_way_to_an_update():
+    """B11.FR.06: while an update installs, a reset that has not come is not ordered again; behind its end it is."""
+    driver = platform()
+    driver.take(HARD)
+    driver.take(FirmwareBusy())
+    assert (driver.state, driver.snapshot.timers) == (S.RESET_PENDING, {})
+    driver.take(FirmwareSettled())
+    driver.take(FirmwareHeard())
+    assert driver.state is S.RESETTING
+    assert len(driver.ordered(RebootMachine)) == 2
+
+
 @pytest.mark.parametrize(
     ("first", "second", "order", "reason"),
     [
