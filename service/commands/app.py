@@ -6,7 +6,18 @@ from typing import Annotated
 
 import typer
 
-from everest_system.commands import check_config, demo, diagram, history, operate, request, run, status, verify
+from everest_system.commands import (
+    check_config,
+    demo,
+    diagram,
+    history,
+    operate,
+    request,
+    run,
+    simulate,
+    status,
+    verify,
+)
 from everest_system.version import __version__
 
 INTERRUPTED = 130
@@ -24,7 +35,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _command in (run, status, history, operate, request, verify, check_config, diagram, demo):
+for _command in (run, status, history, operate, request, verify, check_config, diagram, simulate, demo):
     _command.add_to(app)
 
 

@@ -25,6 +25,10 @@ HOWS: tuple[How, ...] = ("kill", "power")
 SUCCESSES = frozenset({"Installed", "Uploaded"})
 
 
+class StoryError(Exception):
+    """A scenario does not come out as it says, even without a crash."""
+
+
 @dataclass(slots=True)
 class Crashes:
     """What came of all crashes of a scenario.
@@ -52,7 +56,7 @@ def crashes(scenario: Scenario) -> Crashes:
     """Try all of them.
 
     Raises:
-        AssertionError: the scenario fails without any crash.
+        StoryError: the scenario fails without any crash.
     """
     found = Crashes()
     with FakeClock.shared():
@@ -63,7 +67,7 @@ def crashes(scenario: Scenario) -> Crashes:
             ends = _ends(simulation)
             found.violations += [f"{scenario.name}: without a crash: {line}" for line in violations(simulation)]
         if failures:
-            raise AssertionError("\n".join(failures))
+            raise StoryError("\n".join(failures))
         for number, point in enumerate(found.points):
             for how in HOWS:
                 found.cases += 1
