@@ -11,6 +11,7 @@ its heartbeats, what the time is, and the station has to answer questions.
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from everest_system.fsm.firmware.snapshot import FirmwareSnapshot
 from everest_system.fsm.firmware.states import ENDS as UPDATE_ENDS
@@ -45,6 +46,7 @@ class Job:
         published: those and what was said again, in order.
         ends: the end words among them.
         installing_at: when it came to INSTALLING, in microseconds since the beginning.
+        installing_wall: what the station's clock showed then.
     """
 
     key: Key
@@ -54,6 +56,7 @@ class Job:
     published: list[str] = field(default_factory=list)
     ends: list[str] = field(default_factory=list)
     installing_at: int | None = None
+    installing_wall: datetime | None = None
 
     @property
     def request_id(self) -> int:
@@ -74,6 +77,7 @@ class Job:
 def jobs(simulation: Simulation) -> list[Job]:
     """Every accepted request, in the order in which they were accepted."""
     found: dict[tuple[Key, int], Job] = {}
+    times = iter(simulation.stepped_at)
     for change in simulation.memory.log:
         for key, text in change.snapshots.items():
             number = json.loads(text)["job"] if key[1] in WORD_OF_KIND else 0
@@ -82,7 +86,7 @@ def jobs(simulation: Simulation) -> list[Job]:
                 known = found.setdefault((key, number), Job(key, number, kind()))
                 known.snapshot = kind.model_validate_json(text)
         moved = {(step.module_id, step.machine, step.job) for step in change.transitions}
-        for step in change.transitions:
+        for step, stepped_at in zip(change.transitions, times, strict=False):
             # A job that another one cancels is never stored in its end state: both are one transaction.
             if step.target == FirmwareState.CANCELED and step.job is not None:
                 canceled = found[(step.module_id, step.machine), step.job]
@@ -91,7 +95,7 @@ def jobs(simulation: Simulation) -> list[Job]:
                 )
             if step.target == FirmwareState.INSTALLING and step.job is not None:
                 job = found[(step.module_id, step.machine), step.job]
-                job.installing_at = simulation.clock.elapsed_at(step.at)
+                job.installing_at, job.installing_wall = stepped_at, step.at
         for row in change.rows_added:
             job = found[(row.module_id, row.status.machine), row.status.job]
             job.published.append(row.status.word)
@@ -192,7 +196,7 @@ def _too_early(simulation: Simulation, module_id: str, updates: list[Job], at: i
     assert isinstance(snapshot, FirmwareSnapshot)
     assert snapshot.request is not None
     wanted = snapshot.request.install_timestamp
-    if wanted is not None and began < simulation.clock.elapsed_at(wanted):
+    if wanted is not None and job.installing_wall is not None and job.installing_wall < wanted:
         yield f"{job}: was installed at {shown(began)}, before its time"
     if simulation.settings.firmware.permission == "required":
         everest = simulation.everest(module_id)

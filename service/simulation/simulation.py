@@ -73,6 +73,7 @@ class Simulation:
         clock, agenda, broker, world, memory: the parts that outlive the service.
         life: the service; None while it does not run.
         timeline: what has happened so far.
+        stepped_at: when each step of the memory's history was, in microseconds since the beginning.
     """
 
     def __init__(
@@ -94,6 +95,7 @@ class Simulation:
         self.memory = FakeMemory()
         self.life: ServiceLife | None = None
         self.timeline = Timeline(title)
+        self.stepped_at: list[int] = []
         self._counts = counts
         self._watch = watch or Watch()
         self._power_is_on = True
@@ -463,6 +465,7 @@ class Simulation:
         while self._told < len(history):
             step = history[self._told]
             self._told += 1
+            self.stepped_at.append(self.clock.elapsed)
             request = "" if step.request_id is None else f" {step.request_id}"
             why = f" ({step.detail})" if step.detail else ""
             self.tell("station", f"{step.machine}{request}: {step.source} -> {step.target}, {step.event}{why}")
