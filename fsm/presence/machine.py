@@ -96,7 +96,9 @@ class PresenceMachine(TableMachine[PresenceSnapshot]):
         """
         if self.draft.registered or self.draft.number is not None:
             return self.draft.registered
-        return self._up_s() > self.rules.registration_timeout_s or (self.draft.was_registered and self._is_known())
+        if self._is_known():
+            return self.draft.was_registered
+        return self._up_s() > self.rules.registration_timeout_s
 
     def _up_s(self) -> float:
         return float(self.event.number * self.draft.period_s)

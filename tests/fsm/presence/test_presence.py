@@ -358,6 +358,16 @@ def test_an_everest_that_counts_otherwise_is_another_one(number, boots):
     assert not is_listening(presence.snapshot, presence.snapshot.run - 1)
 
 
+def test_an_everest_known_again_has_to_show_its_registration():
+    """It has been up for longer than the timeout, and we know that its CSMS had not accepted it when we ended."""
+    presence = Presence(registration_timeout_s=120)
+    presence.beat(*range(119))
+    presence.restart()
+    presence.clock.advance(5)
+    presence.take(HeartbeatArrived(123))
+    assert (presence.state, presence.runs) == (S.PRESENT, 0)
+
+
 def test_a_heartbeat_that_was_heard_before_is_another_everests():
     """EVerest restarted with us, a moment after its own start: the count alone would fit."""
     presence = Presence()
