@@ -3,7 +3,7 @@
 import pytest
 from support.firmware_driver import ARTIFACT, FirmwareDriver, S
 
-from everest_system.fsm.events import EverestRestarted, Settled, StatusSending
+from everest_system.fsm.events import EverestRestarted, Settled, StatusSending, WordsLost
 from everest_system.fsm.firmware.events import (
     ArtifactUnfit,
     DownloadFinished,
@@ -336,3 +336,13 @@ def test_an_installation_without_permission_ends():
     update.verify()
     update.report(InstallFinished, "none")
     assert update.words == ["Downloading", "Downloaded", "Installing", "Installed"]
+
+
+def test_a_permission_that_may_have_been_lost_is_asked_for_when_it_is_needed():
+    """Our connection broke after the trigger status: the answer may have come, so EVerest is asked again in time."""
+    update = FirmwareDriver.at(S.INSTALL_SCHEDULED, signed=True)
+    update.send("SignatureVerified")
+    update.take(WordsLost())
+    assert update.words[-1] == "InstallScheduled"
+    update.fire(InstallTimeReached)
+    assert (update.state, update.words[-1]) == (S.AWAITING_PERMISSION, "SignatureVerified")
