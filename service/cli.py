@@ -11,6 +11,7 @@ without the library that reads all others.
 """
 
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -50,6 +51,14 @@ def _is_plain_run(arguments: Sequence[str]) -> bool:
 
 
 def _run_service(arguments: Sequence[str]) -> int:
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # until the service listens to it: nothing runs yet
+    try:
+        return _serve(arguments)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _serve(arguments: Sequence[str]) -> int:
     from everest_system.commands.service_process import run_service
 
     try:
