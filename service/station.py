@@ -97,6 +97,9 @@ class Station:
         self.edges = edges
         self.modules = dict(modules)
         self.platform = platform
+        self._machines: dict[Key, TableMachine[Any]] = {PLATFORM: platform}
+        for module in self.modules.values():
+            self._machines.update(((module.module_id, machine.name), machine) for machine in module.machines)
         self.broker = Broker(edges.wire, edges.timers, OWN)
         self._reception = Reception(self.modules, self.broker)
         self._inbox = inbox
@@ -136,12 +139,7 @@ class Station:
 
     def machines(self) -> list[tuple[Key, TableMachine[Any]]]:
         """All machines with their keys in the store; the platform first: the others may tell it something."""
-        own = [
-            ((module.module_id, machine.name), machine)
-            for module in self.modules.values()
-            for machine in module.machines
-        ]
-        return [(PLATFORM, self.platform), *own]
+        return list(self._machines.items())
 
     @property
     def is_busy(self) -> bool:
@@ -202,7 +200,7 @@ class Station:
                 self.broker.connect()
             return  # SEND: what is to be sent is looked at behind every event
         module_id, _, name = timer.owner.rpartition("/")
-        machine = dict(self.machines())[module_id, name]
+        machine = self._machines[module_id, name]
         deadline = machine.snapshot.timers.get(timer.name)
         if deadline is None or timer.job != machine.snapshot.job:
             return
@@ -219,7 +217,7 @@ class Station:
 
     def tell(self, transaction: Transaction, key: Key, event: Event) -> bool:
         """Hand `event` to a machine; whether its table had a row for it."""
-        machine = dict(self.machines())[key]
+        machine = self._machines[key]
         outcome = machine.handle(event, self.edges.clock.now())
         self._adopt(transaction, key, machine, outcome)
         return outcome.taken
@@ -338,7 +336,7 @@ class Station:
             self._send(module)
 
     def _commit(self, transaction: Transaction) -> None:
-        machines = dict(self.machines())
+        machines = self._machines
         written = {}
         for key in transaction.touched:
             text = machines[key].snapshot.model_dump_json()
