@@ -15,7 +15,7 @@ from bench.broker import HOST
 from bench.service import MODULES
 from everest_system.everest_side import EverestSide
 from everest_system.everest_side.errors import EverestSideError
-from everest_system.io.mqtt import MqttSettings
+from everest_system.io.mqtt.link import MqttSettings
 
 IMAGE_MIB: Final = 1024
 LOGS_MIB: Final = 1024

@@ -18,8 +18,8 @@ from bench.broker import HOST, Mosquitto
 from bench.figures import table, verdict
 from bench.peer import CHECK, send_without_delay
 from everest_system.everest_side import EverestSide
-from everest_system.io.mqtt import MqttSettings
-from everest_system.io.topics import Topics
+from everest_system.io.mqtt.link import MqttSettings
+from everest_system.io.mqtt.topics import Topics
 
 PROMISED_MIB = 45
 PROMISED_START_S = 1.0

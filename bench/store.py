@@ -17,7 +17,7 @@ from bench import bare_store
 from bench.figures import HEAD, Spread, compared, table
 from everest_system.fsm.machine import Status
 from everest_system.fsm.outbox import OutboxRow
-from everest_system.io.store import Change, Store, Transition
+from everest_system.io.store.store import Change, Store, Transition
 
 TIMES = 500
 _SYNC_EVERY = 4 << 20

@@ -8,7 +8,7 @@ import fcntl
 import os
 from pathlib import Path
 
-from everest_system.io.database import StoreError, explained
+from everest_system.io.store.database import StoreError, explained
 
 _LONGEST_PID = 20
 

@@ -11,10 +11,10 @@ from datetime import datetime
 
 from everest_system.fsm.errors import RequestError
 from everest_system.fsm.messages import FirmwareUpdateRequest, UploadLogsRequest
-from everest_system.io.archive_name import archive_name
-from everest_system.io.log_sources import LogSource, any_file
-from everest_system.io.url import location
-from everest_system.io.verification_error import CertificateError
+from everest_system.io.logs.archive_name import archive_name
+from everest_system.io.logs.sources import LogSource, any_file
+from everest_system.io.transfers.url import location
+from everest_system.io.trust.verification_error import CertificateError
 
 
 class RefusedError(RequestError):

@@ -2,7 +2,7 @@
 
 import structlog
 
-from everest_system.io.mqtt import Connected, Disconnected, PublishAcknowledged
+from everest_system.io.mqtt.link import Connected, Disconnected, PublishAcknowledged
 from everest_system.ports import Timers, Wire
 from everest_system.scheduling.backoff import Backoff
 

@@ -27,7 +27,7 @@ from everest_system.fsm.messages import (
 from everest_system.fsm.orders import Order, Reply, SetSystemTime
 from everest_system.fsm.platform.events import BootReasonAsked, ResetRequested
 from everest_system.fsm.presence.events import EverestSpoke, HeartbeatArrived
-from everest_system.io.codec import Command
+from everest_system.io.mqtt.codec import Command
 from everest_system.module import Module
 
 # What only a CSMS that has accepted EVerest can have caused.

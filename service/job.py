@@ -42,12 +42,12 @@ from everest_system.fsm.orders import (
 )
 from everest_system.fsm.platform.events import EverestRestartDone
 from everest_system.io.installers.port import BadSignatureError, UnfitError
-from everest_system.io.log_window import LogWindow
+from everest_system.io.logs.window import LogWindow
 from everest_system.io.platforms.health import health_check
 from everest_system.io.platforms.port import Reboot
-from everest_system.io.transfer import Fault, TransferError
-from everest_system.io.url import upload_target
-from everest_system.io.verification_error import CertificateError, SignatureError
+from everest_system.io.transfers.transfer import Fault, TransferError
+from everest_system.io.transfers.url import upload_target
+from everest_system.io.trust.verification_error import CertificateError, SignatureError
 from everest_system.module import Key
 from everest_system.ports import BootedInPlace, WorkReport
 from everest_system.progress import Progress
@@ -118,7 +118,7 @@ class Job:
     # --- firmware ---
 
     def _download(self, order: StartDownload) -> Event:
-        from everest_system.io.download import download  # loads libcurl: nothing for an idle station
+        from everest_system.io.transfers.download import download  # loads libcurl: nothing for an idle station
 
         firmware = self.tools.settings.firmware
 
@@ -162,7 +162,7 @@ class Job:
 
     def _verify(self, order: CheckArtifact) -> None:
         """The signature over the whole file, by its digest (L01.FR.04, L01.FR.12)."""
-        from everest_system.io.signature import verify  # loads cryptography: nothing for an idle station
+        from everest_system.io.trust.signature import verify  # loads cryptography: nothing for an idle station
 
         request = order.request
         if request.signing_certificate is None or request.signature is None:
@@ -200,7 +200,7 @@ class Job:
     # --- logs ---
 
     def _collect(self, order: CollectLogs) -> Event:
-        from everest_system.io.log_archive import collect  # loads isal: nothing for an idle station
+        from everest_system.io.logs.archive import collect  # loads isal: nothing for an idle station
 
         request = order.request
         archive = collect(
@@ -221,7 +221,7 @@ class Job:
         return LogsCollected(order.work, archive.length)
 
     def _upload(self, order: StartUpload) -> Event:
-        from everest_system.io.upload import upload  # loads libcurl: nothing for an idle station
+        from everest_system.io.transfers.upload import upload  # loads libcurl: nothing for an idle station
 
         logs = self.tools.settings.logs
         try:

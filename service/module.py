@@ -18,7 +18,7 @@ from everest_system.fsm.machine import SnapshotT, TableMachine
 from everest_system.fsm.outbox import Outbox
 from everest_system.fsm.presence.machine import PresenceMachine, PresenceRules
 from everest_system.fsm.presence.snapshot import PresenceSnapshot
-from everest_system.io.topics import Topics
+from everest_system.io.mqtt.topics import Topics
 
 Key = tuple[str, str]  # module id and machine name, as the store has them
 REPLIES_REMEMBERED = 256

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 from everest_system.fsm.firmware.events import PauseRequested, ResumeRequested
 from everest_system.fsm.messages import BootReason, ResetType
 from everest_system.fsm.platform.events import ResetRequested
-from everest_system.io.control import ControlRequest
+from everest_system.io.control.server import ControlRequest
 from everest_system.report import PLATFORM, report
 from everest_system.transaction import Transaction
 from everest_system.version import __version__

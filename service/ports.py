@@ -7,7 +7,7 @@ from typing import Literal, Protocol
 from everest_system.fsm.deadlines import After, At
 from everest_system.fsm.events import Event
 from everest_system.fsm.orders import Order
-from everest_system.io.store import Change
+from everest_system.io.store.store import Change
 
 
 class Wire(Protocol):

@@ -9,8 +9,8 @@ import structlog
 
 from everest_system.broker import Broker
 from everest_system.fsm.orders import Order, Reply, SetSystemTime
-from everest_system.io.codec import Command, Refusal, conservative_reply, decode, encode_reply
-from everest_system.io.mqtt import MessageArrived
+from everest_system.io.mqtt.codec import Command, Refusal, conservative_reply, decode, encode_reply
+from everest_system.io.mqtt.link import MessageArrived
 from everest_system.module import Module
 
 _log = structlog.get_logger(__name__)

@@ -10,7 +10,7 @@ from everest_system.fsm.machine import Snapshot
 from everest_system.fsm.platform.snapshot import PlatformSnapshot
 from everest_system.fsm.presence.snapshot import PresenceSnapshot
 from everest_system.fsm.timestamps import format_rfc3339
-from everest_system.io.url import redacted
+from everest_system.io.transfers.url import redacted
 from everest_system.module import Key
 
 PLATFORM: Key = ("", "platform")

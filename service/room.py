@@ -12,7 +12,7 @@ import structlog
 
 from everest_system.configuration.settings import Settings
 from everest_system.fsm.errors import WorldError
-from everest_system.io.store import Change, DiskFullError, Store, StoreReader, remove_damaged
+from everest_system.io.store.store import Change, DiskFullError, Store, StoreReader, remove_damaged
 from everest_system.salvage import salvage
 from everest_system.wiring import Tidy, load_modules, tidy_up
 

@@ -24,7 +24,7 @@ from everest_system.fsm.machine import RESUMES_MAX, Snapshot
 from everest_system.fsm.outbox import OutboxRow, message
 from everest_system.fsm.platform.snapshot import PlatformSnapshot
 from everest_system.fsm.presence.snapshot import PresenceSnapshot
-from everest_system.io.store import Change, Saved
+from everest_system.io.store.store import Change, Saved
 from everest_system.module import Key
 
 KINDS: Final[Mapping[str, type[Snapshot]]] = {

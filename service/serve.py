@@ -11,10 +11,10 @@ import structlog
 
 from everest_system.admission import Admission
 from everest_system.configuration.settings import Settings
-from everest_system.io.control import ControlServer
-from everest_system.io.control_wire import CONTROL_SOCKET
-from everest_system.io.mqtt import MqttLink
-from everest_system.io.store import Saved, Store, StoreError
+from everest_system.io.control.server import ControlServer
+from everest_system.io.control.wire import CONTROL_SOCKET
+from everest_system.io.mqtt.link import MqttLink
+from everest_system.io.store.store import Saved, Store, StoreError
 from everest_system.ports import BootedInPlace
 from everest_system.report import PLATFORM
 from everest_system.room import MemoryWithRoom, make_room, open_store

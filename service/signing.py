@@ -11,7 +11,7 @@ import structlog
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate
 
-    from everest_system.io.trust import Trust
+    from everest_system.io.trust.trust import Trust
 
 _log = structlog.get_logger(__name__)
 
@@ -38,7 +38,9 @@ class SigningCertificates:
         """
         with self._lock:
             if self._trust is None:
-                from everest_system.io.trust import Trust  # loads cryptography: 8 MiB that an idle station can spare
+                from everest_system.io.trust.trust import (
+                    Trust,  # loads cryptography: 8 MiB that an idle station can spare
+                )
 
                 self._trust = Trust(self._anchors, self._crls, self._chain, _log.warning)
             return self._trust.check(certificate_pem, now)

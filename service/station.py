@@ -28,9 +28,9 @@ from everest_system.fsm.presence.events import BrokerFound, BrokerLost, Heartbea
 from everest_system.fsm.presence.snapshot import PresenceSnapshot
 from everest_system.fsm.presence.states import PresenceState
 from everest_system.inbox import Inbox
-from everest_system.io.codec import encode_status
-from everest_system.io.control import ControlRequest
-from everest_system.io.mqtt import Connected, Disconnected, MessageArrived, PublishAcknowledged
+from everest_system.io.control.server import ControlRequest
+from everest_system.io.mqtt.codec import encode_status
+from everest_system.io.mqtt.link import Connected, Disconnected, MessageArrived, PublishAcknowledged
 from everest_system.module import Key, Module
 from everest_system.operator import Operator
 from everest_system.ports import Memory, SystemTimeSet, Timers, Wire, WorkReport, Workshop

@@ -9,13 +9,13 @@ from everest_system.configuration.settings import Settings
 from everest_system.fsm.artifact import Artifact
 from everest_system.fsm.messages import FirmwareUpdateRequest
 from everest_system.io.installers.port import Activation, Facts, Installer
-from everest_system.io.log_sources import LogSource
+from everest_system.io.logs.sources import LogSource
 from everest_system.io.platforms.command import CommandPlatform
 from everest_system.io.platforms.dry_run import DryRunPlatform
 from everest_system.io.platforms.port import Platform
 from everest_system.io.removal import remove
-from everest_system.io.transfer import TransferSettings
-from everest_system.io.url import without_userinfo
+from everest_system.io.transfers.transfer import TransferSettings
+from everest_system.io.transfers.url import without_userinfo
 from everest_system.signing import SigningCertificates
 
 

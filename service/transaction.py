@@ -7,7 +7,7 @@ from datetime import datetime
 from everest_system.fsm.machine import Step
 from everest_system.fsm.orders import Order
 from everest_system.fsm.outbox import OutboxChange, OutboxRow
-from everest_system.io.store import Change, Transition
+from everest_system.io.store.store import Change, Transition
 from everest_system.module import Key
 
 

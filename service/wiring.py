@@ -15,9 +15,9 @@ from everest_system.fsm.platform.machine import PlatformMachine
 from everest_system.fsm.platform.snapshot import PlatformSnapshot
 from everest_system.fsm.presence.machine import PresenceRules
 from everest_system.inbox import Inbox
-from everest_system.io.mqtt_settings import MqttSettings, TlsFiles
-from everest_system.io.store import Saved
-from everest_system.io.topics import Topics
+from everest_system.io.mqtt.settings import MqttSettings, TlsFiles
+from everest_system.io.mqtt.topics import Topics
+from everest_system.io.store.store import Saved
 from everest_system.module import Module, Rules, snapshot
 from everest_system.report import PLATFORM
 from everest_system.station import Edges, Pace, Station

@@ -9,7 +9,7 @@ from hypothesis import settings
 from support.brokers import AmqttBroker, Broker, Listener, MosquittoBroker
 from support.mqtt_ends import FILTERS, Everest, Link, ScriptedBroker, Subscriptions
 
-from everest_system.io.mqtt import MqttSettings
+from everest_system.io.mqtt.link import MqttSettings
 
 settings.register_profile("everest-system", deadline=None)  # the first example of a run pays for the imports
 settings.load_profile("everest-system")

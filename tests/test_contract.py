@@ -7,8 +7,8 @@ import pytest
 import yaml
 
 from everest_system.fsm import messages
-from everest_system.io.codec import Refusal, decode
-from everest_system.io.topics import Topics
+from everest_system.io.mqtt.codec import Refusal, decode
+from everest_system.io.mqtt.topics import Topics
 
 PATH = Path(__file__).parents[2] / "shared" / "reference" / "system_API.yaml"
 pytestmark = pytest.mark.skipif(not PATH.is_file(), reason="shared/reference/system_API.yaml is not beside this clone")

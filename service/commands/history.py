@@ -10,7 +10,7 @@ from everest_system.commands.options import Config, Json, Module, examples, modu
 from everest_system.commands.terminal import columns, painted, printable
 
 if TYPE_CHECKING:
-    from everest_system.io.store import Transition
+    from everest_system.io.store.store import Transition
 
 Limit = Annotated[int, typer.Option("--limit", "-n", min=1, metavar="N", help="The newest so many transitions.")]
 
@@ -34,7 +34,7 @@ def history(config: Config = None, as_json: Json = False, limit: Limit = 50, mod
     service runs or not.
     """
     settings = settings_of(config)
-    from everest_system.io.store import StoreReader
+    from everest_system.io.store.store import StoreReader
 
     with StoreReader.open(settings.station.state_dir) as store:
         transitions = store.history(limit, module)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from everest_system.commands.options import module_of
 from everest_system.commands.station_status import station_status
-from everest_system.io.store import HISTORY_LENGTH, StoreReader, Transition
+from everest_system.io.store.store import HISTORY_LENGTH, StoreReader, Transition
 
 if TYPE_CHECKING:
     from everest_system.configuration.settings import Settings

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from everest_system.fsm.errors import WorldError
-from everest_system.io.control_client import NotRunningError, ask
-from everest_system.io.control_wire import CONTROL_SOCKET
+from everest_system.io.control.client import NotRunningError, ask
+from everest_system.io.control.wire import CONTROL_SOCKET
 from everest_system.version import __version__
 
 if TYPE_CHECKING:
     from everest_system.configuration.settings import Settings
-    from everest_system.io.store import Saved
+    from everest_system.io.store.store import Saved
 
 
 def control_socket(settings: "Settings") -> Path:
@@ -47,7 +47,7 @@ def station_status(settings: "Settings") -> dict[str, Any]:
 
 def _stored(settings: "Settings") -> dict[str, Any]:
     from everest_system.fsm.deadlines import Now
-    from everest_system.io.store import StoreReader
+    from everest_system.io.store.store import StoreReader
     from everest_system.report import report
 
     with StoreReader.open(settings.station.state_dir) as store:

@@ -72,8 +72,8 @@ def verify(
     the file is refused, exit code 1.
     """
     settings = settings_of(config)
-    from everest_system.io.signature import verify_file
-    from everest_system.io.trust import Trust
+    from everest_system.io.trust.signature import verify_file
+    from everest_system.io.trust.trust import Trust
 
     firmware = settings.firmware
     anchors = anchor or firmware.trust_anchors
@@ -91,7 +91,7 @@ def verify(
 @contextmanager
 def _naming(path: Path) -> Iterator[None]:
     """Put the file in front of what is wrong with what is in it; a trust file has its name there already."""
-    from everest_system.io.verification_error import CertificateError, SignatureError, TrustError
+    from everest_system.io.trust.verification_error import CertificateError, SignatureError, TrustError
 
     try:
         yield

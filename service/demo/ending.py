@@ -6,7 +6,7 @@ from typing import TypeAlias
 from everest_system.demo.inspection import active_slot
 from everest_system.demo.station_files import StationFiles
 from everest_system.diagrams import PictureError, dot, picture
-from everest_system.io.store import HISTORY_LENGTH, StoreReader
+from everest_system.io.store.store import HISTORY_LENGTH, StoreReader
 
 Steps: TypeAlias = tuple[tuple[str, str], ...]
 

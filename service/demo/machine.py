@@ -23,8 +23,8 @@ from time import monotonic
 from typing import Any, Final
 
 from everest_system.fsm.errors import WorldError
-from everest_system.io.control_client import ask
-from everest_system.io.control_wire import CONTROL_SOCKET, ControlError
+from everest_system.io.control.client import ask
+from everest_system.io.control.wire import CONTROL_SOCKET, ControlError
 
 SERVICE: Final = (sys.executable, "-m", "everest_system", "run", "-c")
 """The service's command line, without the configuration's path at its end."""

@@ -21,7 +21,7 @@ from everest_system.demo.pace import Pace
 from everest_system.demo.servers import FtpServer, HttpServer
 from everest_system.demo.station_files import StationFiles
 from everest_system.everest_side import EverestSide
-from everest_system.io.mqtt import MqttSettings
+from everest_system.io.mqtt.link import MqttSettings
 
 IMAGE_MIB: Final = 32
 _USER: Final = "station"

@@ -36,8 +36,8 @@ from everest_system.everest_side.status_log import StatusLog
 from everest_system.everest_side.strict_json import write_json
 from everest_system.fsm.messages import BootReason, ResetType
 from everest_system.fsm.timestamps import format_rfc3339
-from everest_system.io.mqtt import Connected, Disconnected, MessageArrived, MqttEvent, MqttLink, MqttSettings
-from everest_system.io.topics import Topics
+from everest_system.io.mqtt.link import Connected, Disconnected, MessageArrived, MqttEvent, MqttLink, MqttSettings
+from everest_system.io.mqtt.topics import Topics
 
 NOT_STARTED = "EVerest's side is not started"
 _ACCEPTED = frozenset({"Accepted", "AcceptedCanceled"})

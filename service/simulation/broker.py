@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Literal
 
-from everest_system.io.mqtt import Connected, Disconnected, MessageArrived, MqttEvent, PublishAcknowledged
+from everest_system.io.mqtt.link import Connected, Disconnected, MessageArrived, MqttEvent, PublishAcknowledged
 from everest_system.simulation.agenda import Agenda
 
 Listener = Callable[[str, bytes], None]

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from everest_system.fsm.orders import Order
-from everest_system.io.store import Change
+from everest_system.io.store.store import Change
 from everest_system.ports import Memory, Wire, Workshop
 
 How: TypeAlias = Literal["kill", "power"]

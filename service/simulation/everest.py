@@ -15,7 +15,7 @@ from everest_system.everest_side.replies import REQUESTS, parse_reply
 from everest_system.everest_side.status import Kind, Report, parse_status
 from everest_system.everest_side.strict_json import write_json
 from everest_system.fsm.timestamps import format_rfc3339
-from everest_system.io.topics import Topics
+from everest_system.io.mqtt.topics import Topics
 from everest_system.simulation.agenda import Agenda, Appointment
 from everest_system.simulation.behaviour import EverestBehaviour
 from everest_system.simulation.broker import FakeBroker

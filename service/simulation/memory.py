@@ -1,7 +1,7 @@
 """The store without a disk."""
 
 from everest_system.fsm.outbox import OutboxRow
-from everest_system.io.store import Change, Saved, Transition
+from everest_system.io.store.store import Change, Saved, Transition
 
 
 class FakeMemory:

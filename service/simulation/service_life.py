@@ -5,8 +5,8 @@ from typing import Any
 
 from everest_system.admission import Admission
 from everest_system.configuration.settings import Settings
-from everest_system.io.log_sources import LogSource
-from everest_system.io.verification_error import CertificateError
+from everest_system.io.logs.sources import LogSource
+from everest_system.io.trust.verification_error import CertificateError
 from everest_system.ports import BootedInPlace
 from everest_system.scheduling.reactor import Reactor
 from everest_system.simulation.agenda import Agenda

@@ -33,8 +33,8 @@ from everest_system.fsm.orders import SetSystemTime
 from everest_system.fsm.presence.events import HeartbeatsMissing
 from everest_system.fsm.presence.machine import BASELINE
 from everest_system.fsm.presence.states import PresenceState
-from everest_system.io.control import ControlRequest
-from everest_system.io.topics import Topics
+from everest_system.io.control.server import ControlRequest
+from everest_system.io.mqtt.topics import Topics
 from everest_system.ports import BootedInPlace
 from everest_system.simulation.agenda import Agenda
 from everest_system.simulation.behaviour import EverestBehaviour, WorldBehaviour

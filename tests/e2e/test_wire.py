@@ -10,7 +10,7 @@ from support.service_process import ServiceProcess
 from support.stations import Station, words
 from support.wire import COMMANDS, CONSERVATIVE, RECORDINGS, WELL_FORMED
 
-from everest_system.io.mqtt import MqttSettings
+from everest_system.io.mqtt.link import MqttSettings
 
 BASE = "everest_api/1/system/system_api/m2e/"
 TEMPLATE = '{"headers":{"replyTo":"%s"},"payload":%s}'
@@ -348,7 +348,7 @@ def test_tls(station: Station, mosquitto, tmp_path):
     """Over TLS with a client certificate both sides know each other."""
     from support.authority import Authority
 
-    from everest_system.io.mqtt import TlsFiles
+    from everest_system.io.mqtt.link import TlsFiles
 
     authority = Authority(tmp_path)
     server = TlsFiles(authority.ca_file, *authority.issue("127.0.0.1"))

@@ -1,7 +1,7 @@
 """The broker, as the station deals with it."""
 
 from everest_system.broker import Broker
-from everest_system.io.mqtt import Disconnected
+from everest_system.io.mqtt.link import Disconnected
 
 
 class Wire:

@@ -14,7 +14,7 @@ from support.virtual import SIGNED, UPLOAD, virtual
 from everest_system.configuration.settings import Settings
 from everest_system.fsm.messages import SystemTime
 from everest_system.fsm.orders import Reply, SetSystemTime, StopWork
-from everest_system.io.store import Change, DiskFullError, Store
+from everest_system.io.store.store import Change, DiskFullError, Store
 from everest_system.reception import Reception
 from everest_system.room import MemoryWithRoom, make_room, open_store
 from everest_system.tools import tidy

@@ -21,7 +21,7 @@ from everest_system.fsm.machine import Status
 from everest_system.fsm.orders import RemoveArchive, RollBack
 from everest_system.fsm.outbox import OutboxRow
 from everest_system.fsm.presence.snapshot import PresenceSnapshot
-from everest_system.io.store import Saved
+from everest_system.io.store.store import Saved
 from everest_system.salvage import salvage
 
 FIRMWARE, LOGS, PRESENCE = ((("system_api"), name) for name in ("firmware", "logs", "presence"))

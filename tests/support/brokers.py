@@ -18,7 +18,7 @@ from typing import Protocol
 
 from support.peers import mosquitto, program, require
 
-from everest_system.io.mqtt import TlsFiles
+from everest_system.io.mqtt.link import TlsFiles
 
 HOST = "127.0.0.1"
 DEADLINE_S = 10.0

@@ -8,7 +8,7 @@ import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 from support.brokers import DEADLINE_S, HOST, Broker
 
-from everest_system.io.mqtt import Connected, MqttEvent, MqttLink, MqttSettings
+from everest_system.io.mqtt.link import Connected, MqttEvent, MqttLink, MqttSettings
 
 COMMANDS = "everest_api/1/system/system_api/e2m"
 STATUS = "everest_api/1/system/system_api/m2e/firmware_update_status"

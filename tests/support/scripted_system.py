@@ -11,7 +11,7 @@ import json
 import threading
 from collections import defaultdict
 
-from everest_system.io.mqtt import Connected, MessageArrived, MqttEvent, MqttLink, MqttSettings
+from everest_system.io.mqtt.link import Connected, MessageArrived, MqttEvent, MqttLink, MqttSettings
 
 DEADLINE_S = 5.0
 

@@ -22,7 +22,7 @@ from typing import Any
 
 from support.brokers import Broker
 
-from everest_system.io.control_client import ask
+from everest_system.io.control.client import ask
 
 DEADLINE_S = 15.0
 STOP_S = 5.0

@@ -13,7 +13,7 @@ from support.pki import Issuer
 from support.service_process import ServiceProcess
 
 from everest_system.everest_side import EverestSide
-from everest_system.io.mqtt import MqttSettings
+from everest_system.io.mqtt.link import MqttSettings
 
 MEBIBYTE = 1 << 20
 IMAGE = b"".join(hashlib.sha256(number.to_bytes(4, "big")).digest() for number in range(MEBIBYTE // 32))

@@ -3,8 +3,8 @@
 import json
 from pathlib import Path
 
-from everest_system.io.codec import Refusal, decode
-from everest_system.io.topics import Topics
+from everest_system.io.mqtt.codec import Refusal, decode
+from everest_system.io.mqtt.topics import Topics
 
 TOPICS = Topics("", "system_api")
 COMMANDS = "everest_api/1/system/system_api/e2m/"

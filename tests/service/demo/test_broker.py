@@ -7,7 +7,7 @@ from support.scripted_system import ScriptedSystem
 
 from everest_system.demo.broker import BrokerError, EmbeddedBroker
 from everest_system.everest_side import EverestSide
-from everest_system.io.mqtt import MqttSettings
+from everest_system.io.mqtt.link import MqttSettings
 
 
 def test_carries_messages_and_says_nothing(caplog):

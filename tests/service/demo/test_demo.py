@@ -11,7 +11,7 @@ import pytest
 from everest_system.demo.main import run
 from everest_system.demo.stage import Stage
 from everest_system.fsm.errors import RequestError
-from everest_system.io.control_client import NotRunningError, ask
+from everest_system.io.control.client import NotRunningError, ask
 
 DEADLINE_S = 120.0
 PROGRAM = (sys.executable, "-m", "everest_system", "demo", "--fast")

@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 import pytest
 
 from everest_system.demo.firmware_image import make_firmware
-from everest_system.io.signature import verify_file
-from everest_system.io.trust import Trust
-from everest_system.io.verification_error import CertificateError, SignatureError
+from everest_system.io.trust.signature import verify_file
+from everest_system.io.trust.trust import Trust
+from everest_system.io.trust.verification_error import CertificateError, SignatureError
 
 SCHEMES = ("rsa-pss", "rsa-pkcs1v15", "ecdsa")
 

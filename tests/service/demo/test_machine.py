@@ -13,7 +13,7 @@ from everest_system.demo.machine import Machine, MachineError
 SERVICE = """
     import os, signal, sys, threading
     from pathlib import Path
-    from everest_system.io.control import ControlServer
+    from everest_system.io.control.server import ControlServer
 
     behaviour, folder, config = sys.argv[1:]
     told = threading.Event()

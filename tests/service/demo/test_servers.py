@@ -12,10 +12,10 @@ import pytest
 
 from everest_system.demo.servers import FtpServer, HttpServer
 from everest_system.fsm.artifact import Part
-from everest_system.io.download import download
-from everest_system.io.transfer import TransferSettings
-from everest_system.io.upload import upload
-from everest_system.io.url import upload_target
+from everest_system.io.transfers.download import download
+from everest_system.io.transfers.transfer import TransferSettings
+from everest_system.io.transfers.upload import upload
+from everest_system.io.transfers.url import upload_target
 
 CONTENT = bytes(range(256)) * 1024  # four blocks
 

@@ -5,7 +5,7 @@ from support.scripted_system import ScriptedSystem
 
 from everest_system.demo.broker import EmbeddedBroker
 from everest_system.everest_side import EverestSide
-from everest_system.io.mqtt import MqttSettings
+from everest_system.io.mqtt.link import MqttSettings
 
 
 @pytest.fixture(scope="package")

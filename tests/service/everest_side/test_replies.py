@@ -9,7 +9,7 @@ from everest_system.fsm.messages import (
     UploadLogsResponse,
     UploadLogsStatus,
 )
-from everest_system.io.codec import encode_reply
+from everest_system.io.mqtt.codec import encode_reply
 
 
 @pytest.mark.parametrize(

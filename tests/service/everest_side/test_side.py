@@ -11,9 +11,9 @@ from everest_system.demo.broker import EmbeddedBroker
 from everest_system.everest_side import EverestSide, EverestSideError, NoReplyError, NoStatusError
 from everest_system.everest_side.side import NOT_STARTED
 from everest_system.fsm.messages import ResetType
-from everest_system.io.codec import Command, decode
-from everest_system.io.mqtt import MqttSettings
-from everest_system.io.topics import Topics
+from everest_system.io.mqtt.codec import Command, decode
+from everest_system.io.mqtt.link import MqttSettings
+from everest_system.io.mqtt.topics import Topics
 
 UUID = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 UNSIGNED = {"location": "http://example.com/fw.bin", "request_id": 7}

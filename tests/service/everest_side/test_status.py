@@ -6,7 +6,7 @@ import pytest
 
 from everest_system.everest_side.status import Report, parse_status
 from everest_system.fsm.messages import FirmwareUpdateStatus, FirmwareUpdateStatusEnum, LogStatus, LogStatusEnum
-from everest_system.io.codec import encode_status
+from everest_system.io.mqtt.codec import encode_status
 
 
 def message(**more):

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from everest_system.io.mqtt import Connected, Disconnected, MessageArrived, PublishAcknowledged
+from everest_system.io.mqtt.link import Connected, Disconnected, MessageArrived, PublishAcknowledged
 from everest_system.simulation.agenda import Agenda
 from everest_system.simulation.broker import FakeBroker, FakeWire
 from everest_system.simulation.clock import FakeClock, microseconds

@@ -8,7 +8,7 @@ import pytest
 
 from everest_system.fsm.machine import Status
 from everest_system.fsm.outbox import OutboxRow
-from everest_system.io.store import Change, Store, Transition
+from everest_system.io.store.store import Change, Store, Transition
 from everest_system.simulation.memory import FakeMemory
 
 KEY = ("system_api", "firmware")

@@ -1,0 +1,1 @@
+"""The control socket: the operator's requests to the running service."""

@@ -1,0 +1,1 @@
+"""Log archives: which files, which lines, and the archive that holds them."""

@@ -1,0 +1,1 @@
+"""MQTT: the connection to the broker, the topics, and what their bytes mean."""

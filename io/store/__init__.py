@@ -1,0 +1,1 @@
+"""The store: snapshots, outbox and history in one SQLite file."""

@@ -1,0 +1,1 @@
+"""Transfers in both directions over libcurl."""

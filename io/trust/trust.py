@@ -1,0 +1,177 @@
+"""Whom we believe when a certificate says that it signs our firmware.
+
+Two ways, chosen by `firmware.chain`: "anchors": a path must lead to one of the configured trust anchors and obey
+every rule of `certificate_path`; "everest": EVerest has checked the chain before it forwarded the request, and only
+the signing certificate's own dates and key are looked at. Either way nothing on the way may stand on a CRL.
+
+The files are read at each check, so that a new anchor or CRL counts at once and nothing is kept in memory between
+updates. A broken or missing file refuses every certificate until it is mended: a CRL that silently drops out would
+bring a revoked certificate back.
+
+    trust = Trust([Path("/etc/everest-system/anchors")], [Path("/var/lib/crls")])
+    certificate = trust.check(request.signing_certificate, now)
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+
+from cryptography import x509
+
+from everest_system.io.trust.certificate_path import RULES, VOUCHED_RULES, Issuers, judge
+from everest_system.io.trust.certificates import Certificate, pem_blocks, read_certificate, read_chain
+from everest_system.io.trust.revocation import RevocationList, check_revocation, read_revocation_list
+from everest_system.io.trust.verification_error import CertificateError, TrustError
+
+MAX_FILE = 16 * 1024 * 1024
+"""Bytes of one trust anchor or CRL file."""
+
+MAX_FILES = 1000
+"""Files in one folder."""
+
+_ANCHOR_SUFFIXES = {".pem", ".crt", ".cer", ".der"}
+_CRL_SUFFIXES = {".pem", ".crl", ".der"}
+
+
+class Trust:
+    """The trust anchors and CRLs of a station.
+
+    Args:
+        anchors: certificates of manufacturer roots (PEM or DER), or folders of them; in a folder `*.pem`, `*.crt`,
+            `*.cer` and `*.der` count.
+        crls: CRLs (PEM or DER), or folders of them; in a folder `*.pem`, `*.crl` and `*.der` count.
+        chain: who vouches for the signing certificate.
+        on_warning: told in one line of each certificate whose revocation could not be looked up.
+    """
+
+    def __init__(
+        self,
+        anchors: Sequence[Path] = (),
+        crls: Sequence[Path] = (),
+        chain: Literal["anchors", "everest"] = "anchors",
+        on_warning: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self._anchor_paths, self._crl_paths = tuple(anchors), tuple(crls)
+        self._chain = chain
+        self._on_warning = on_warning
+
+    def check_files(self) -> None:
+        """Read all files once, to find the broken ones before they are needed.
+
+        Raises:
+            TrustError: a file is missing or broken.
+        """
+        self._anchors()
+        self._crls()
+
+    def check(self, certificate_pem: str, now: datetime) -> x509.Certificate:
+        """Decide whether the certificate of a request may sign firmware (L01.FR.12).
+
+        Args:
+            certificate_pem: the signing certificate in PEM, as it came; the intermediates may follow it.
+            now: the time to judge validity by, with a time zone.
+
+        Returns:
+            The signing certificate, for `signature.verify`.
+
+        Raises:
+            CertificateError: it may not; `response` says which answer that is.
+            TrustError: likewise, because a file of our own is missing or broken.
+        """
+        signer, *others = read_chain(certificate_pem)
+        if self._chain == "anchors" and not self._anchor_paths:
+            raise CertificateError("no trust anchor is configured: set firmware.trust_anchors")
+        issuers = Issuers(self._anchors(), others)
+        lists = self._crls()
+        if self._chain == "everest":
+            judge((signer,), now, VOUCHED_RULES)
+            warnings = self._revocations(issuers.ancestors(signer), issuers, lists, now)
+        else:
+            warnings = self._find_path(signer, issuers, lists, now)
+        for warning in warnings:
+            self._on_warning(warning)
+        return signer.parsed
+
+    def _find_path(
+        self, signer: Certificate, issuers: Issuers, lists: list[RevocationList], now: datetime
+    ) -> list[str]:
+        """Try the paths until one is good; else the first one's fault is the answer, or that of a revoked one."""
+        faults: list[CertificateError] = []
+        for path in issuers.paths(signer):
+            try:
+                judge(path, now, RULES)
+                return self._revocations(path, issuers, lists, now)
+            except CertificateError as error:
+                faults.append(error)
+        raise next((fault for fault in faults if fault.response == "RevokedCertificate"), faults[0])
+
+    def _revocations(
+        self, path: Sequence[Certificate], issuers: Issuers, lists: list[RevocationList], now: datetime
+    ) -> list[str]:
+        warnings = []
+        for certificate in path:
+            warning = check_revocation(certificate, issuers.of(certificate), lists, now)
+            # Who is trusted for himself is taken back by removing him: that no CRL speaks of him is as it should be.
+            if warning and not (certificate.self_issued or issuers.trusted(certificate)):
+                warnings.append(warning)
+        if warnings and not self._crl_paths:
+            return ["revocation of the signing certificate is not checked: firmware.crls is empty"]
+        return warnings
+
+    def _anchors(self) -> list[Certificate]:
+        anchors: list[Certificate] = []
+        for path, data in _files(self._anchor_paths, _ANCHOR_SUFFIXES):
+            with _naming(path):
+                anchors += map(read_certificate, _contents(data, "CERTIFICATE"))
+        if self._anchor_paths and not anchors:
+            raise TrustError("there is no certificate in any folder of firmware.trust_anchors")
+        return anchors
+
+    def _crls(self) -> list[RevocationList]:
+        lists: list[RevocationList] = []
+        for path, data in _files(self._crl_paths, _CRL_SUFFIXES):
+            with _naming(path):
+                lists += (read_revocation_list(der, str(path)) for der in _contents(data, "CRL"))
+        return lists
+
+
+def _files(paths: Sequence[Path], suffixes: set[str]) -> Iterator[tuple[Path, bytes]]:
+    for path in paths:
+        try:
+            if path.is_dir():
+                files = sorted(f for f in path.iterdir() if f.suffix.lower() in suffixes and f.is_file())
+            elif path.is_file():
+                files = [path]
+            else:
+                raise TrustError(f"{path}: no such file or folder")
+        except OSError as error:
+            raise TrustError(f"{path}: {error.strerror}") from error
+        if len(files) > MAX_FILES:
+            raise TrustError(f"{path}: more than {MAX_FILES} files")
+        for file in files:
+            yield file, _read(file)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        with path.open("rb") as stream:
+            data = stream.read(MAX_FILE + 1)
+    except OSError as error:
+        raise TrustError(f"{path}: {error.strerror}") from error
+    if len(data) > MAX_FILE:
+        raise TrustError(f"{path}: larger than {MAX_FILE} bytes")
+    return data
+
+
+def _contents(data: bytes, label: str) -> list[bytes]:
+    return pem_blocks(data.decode("latin-1"), label) if b"-----BEGIN " in data else [data]
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except CertificateError as error:
+        raise TrustError(f"{path}: {error}") from error
