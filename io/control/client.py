@@ -1,7 +1,6 @@
-"""The operator's side of the control socket: ask a running service, or follow what it does.
+"""The operator's side of the control socket: ask a running service.
 
 answer = ask(Path("/var/lib/everest-system/control.sock"), "status")
-for answer in follow(path, "live"): ...
 """
 
 import socket
@@ -34,27 +33,11 @@ def ask(path: Path, command: str, /, timeout_s: float = 5.0, **arguments: Any) -
     """
     deadline = time.monotonic() + timeout_s
     with _connected(path, timeout_s) as peer:
-        answer = next(_answers(peer, path, command, arguments, deadline), None)
-    if answer is None:
-        raise ControlError(f"{path}: the service hung up without an answer")
-    return answer
-
-
-def follow(path: Path, command: str, /, **arguments: Any) -> Iterator[dict[str, Any]]:
-    """Send `command` and yield every answer, until the service ends or the caller stops iterating.
-
-    Nothing happens before the first `next`; between two answers may pass any time.
-
-    Raises:
-        NotRunningError: no service listens there.
-        ControlError: access denied, or an answer that cannot be understood.
-    """
-    with _connected(path, None) as peer:
-        yield from _answers(peer, path, command, arguments, None)
+        return _answer(peer, path, command, arguments, deadline)
 
 
 @contextmanager
-def _connected(path: Path, timeout_s: float | None) -> Iterator[socket.socket]:
+def _connected(path: Path, timeout_s: float) -> Iterator[socket.socket]:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as peer:
         peer.settimeout(timeout_s)
         try:
@@ -69,31 +52,23 @@ def _connected(path: Path, timeout_s: float | None) -> Iterator[socket.socket]:
         yield peer
 
 
-def _answers(
-    peer: socket.socket, path: Path, command: str, arguments: dict[str, Any], deadline: float | None
-) -> Iterator[dict[str, Any]]:
+def _answer(
+    peer: socket.socket, path: Path, command: str, arguments: dict[str, Any], deadline: float
+) -> dict[str, Any]:
     received = bytearray()
-    searched = 0
+    block = b""
     try:
         with suppress(BrokenPipeError, ConnectionResetError):  # who hung up at once may have said why before
             peer.sendall(encode({**arguments, "command": command}))
-        while True:
-            end = received.find(b"\n", searched)
-            if end >= 0:
-                line = bytes(received[:end])
-                del received[: end + 1]
-                searched = 0
-                yield decode(line)
-                continue
-            searched = len(received)
-            if searched > _LONGEST_ANSWER:
+        while b"\n" not in block:
+            if len(received) > _LONGEST_ANSWER:
                 raise ControlError(f"{path}: the answer is too long")
-            if deadline is not None:
-                peer.settimeout(max(deadline - time.monotonic(), _SHORTEST_WAIT_S))
+            peer.settimeout(max(deadline - time.monotonic(), _SHORTEST_WAIT_S))
             block = peer.recv(_BLOCK)
             if not block:
-                return
+                raise ControlError(f"{path}: the service hung up without an answer")
             received += block
+        return decode(bytes(received.partition(b"\n")[0]))
     except TimeoutError as error:
         raise ControlError(f"{path}: no answer in time: the service is busy or stuck") from error
     except OSError as error:

@@ -1,13 +1,11 @@
 """One operator's connection to the control socket: bytes in, bytes out, and what the peer may do next.
 
 A peer has one request at a time with the station; its next line is looked at when that is answered. What it sends and
-what it leaves unread is bounded. Used by the control thread alone, except `gone`.
+what it leaves unread is bounded. Used by the control thread alone.
 """
 
-import math
 import selectors
 import socket
-import threading
 
 from everest_system.io.control.wire import encode
 
@@ -18,39 +16,38 @@ MOST_UNSENT = 4 * 1024 * 1024
 """Bytes that may wait for a peer that does not read; with more than that it gets nothing further."""
 
 IDLE_S = 60.0
-"""Seconds that a peer has for a whole request, and the station for its answer; one that follows live has any time."""
+"""Seconds that a peer has for a whole request, and the station for its answer."""
 
 
 class Connection:
     """The connection over `peer`, a non-blocking socket, accepted at `now` (monotonic seconds).
 
     Attributes:
-        gone: set once the connection is closed; any thread may look.
+        is_closed: the socket is no more.
         is_over: to be closed, since the peer left, broke a rule, or has got the last it is to get.
         deadline: the monotonic time from which on it counts as idle.
     """
 
     def __init__(self, peer: socket.socket, now: float) -> None:
         self.peer = peer
-        self.gone = threading.Event()
+        self.is_closed = False
         self.is_over = False
         self.deadline = now + IDLE_S
         self._received = bytearray()
         self._unsent = bytearray()
         self._number = 0
         self._asked: int | None = None
-        self._is_live = False
         self._is_last = False
 
     @property
     def events(self) -> int:
         """What a selector should watch for, 0 for nothing."""
         takes_requests = self._asked is None and not self._unsent and not self._is_last
-        reads = selectors.EVENT_READ if takes_requests or self._is_live else 0
+        reads = selectors.EVENT_READ if takes_requests else 0
         return reads | (selectors.EVENT_WRITE if self._unsent else 0)
 
     def receive(self) -> None:
-        """Take what the peer has sent; of one that follows live only its leaving counts."""
+        """Take what the peer has sent."""
         try:
             block = self.peer.recv(LONGEST_LINE)
         except BlockingIOError:
@@ -59,7 +56,7 @@ class Connection:
             block = b""
         if not block:
             self.is_over = True
-        elif not self._is_live:
+        else:
             self._received += block
 
     def next_line(self) -> bytes | None:
@@ -75,22 +72,20 @@ class Connection:
         del self._received[: end + 1]
         return line
 
-    def ask(self, now: float, *, live: bool) -> int:
+    def ask(self, now: float) -> int:
         """Note that a request is with the station, and return its number on this connection."""
         self._number += 1
         self._asked = self._number
-        self._is_live = live
-        self.deadline = math.inf if live else now + IDLE_S
+        self.deadline = now + IDLE_S
         return self._number
 
     def answer(self, number: int, line: bytes, now: float) -> None:
-        """Queue `line` as the answer to request `number`; a second answer goes nowhere unless the peer follows live."""
+        """Queue `line` as the answer to request `number`; a second answer goes nowhere."""
         if self._asked != number:
             return
         self._queue(line)
-        if not self._is_live:
-            self._asked = None
-            self.deadline = now + IDLE_S
+        self._asked = None
+        self.deadline = now + IDLE_S
 
     def complain(self, reason: str) -> None:
         """Queue what is wrong with a line that is no request."""
@@ -114,7 +109,7 @@ class Connection:
 
     def close(self) -> None:
         """Let the peer go."""
-        self.gone.set()
+        self.is_closed = True
         self.peer.close()
 
     def _queue(self, line: bytes) -> None:

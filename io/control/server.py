@@ -19,14 +19,14 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from everest_system.io.control.connection import Connection
-from everest_system.io.control.wire import LIVE, ControlError, address, decode, encode
+from everest_system.io.control.wire import ControlError, address, decode, encode
 
-__all__ = ["LIVE", "MOST_CLIENTS", "ControlError", "ControlRequest", "ControlServer"]
+__all__ = ["MOST_CLIENTS", "ControlError", "ControlRequest", "ControlServer"]
 
 MOST_CLIENTS = 16
 """Connections at a time; the next one is told so and let go."""
@@ -42,20 +42,13 @@ class ControlRequest:
     Attributes:
         command: the command's name, as it came; unknown names are the station's to refuse.
         arguments: the other keys of the request, unchecked.
-        respond: sends one object back; from any thread, without waiting. With the command `LIVE` it may be called until
-            the client leaves, else only the first call counts. To a client that has left it does nothing.
-        gone: set once the client has left.
+        respond: sends one object back; from any thread, without waiting. Only the first call counts, and to a client
+            that has left it does nothing.
     """
 
     command: str
     arguments: dict[str, Any]
     respond: Callable[[dict[str, Any]], None]
-    gone: threading.Event = field(default_factory=threading.Event)
-
-    @property
-    def closed(self) -> bool:
-        """Whether the client has left, and a follower is to be forgotten."""
-        return self.gone.is_set()
 
 
 class ControlServer:
@@ -151,7 +144,7 @@ class ControlServer:
         with self._lock:
             answers, self._answers = self._answers, []
         for connection, number, line in answers:
-            if not connection.gone.is_set():
+            if not connection.is_closed:
                 connection.answer(number, line, time.monotonic())
                 self._settle(connection)
 
@@ -178,12 +171,8 @@ class ControlServer:
         except ValueError as error:
             connection.complain(f"not understood: {error}")
             return
-        number = connection.ask(time.monotonic(), live=command == LIVE)
-        self._on_request(
-            ControlRequest(
-                command, arguments, lambda answer: self._respond(connection, number, answer), connection.gone
-            )
-        )
+        number = connection.ask(time.monotonic())
+        self._on_request(ControlRequest(command, arguments, lambda answer: self._respond(connection, number, answer)))
 
     def _drop(self, connection: Connection) -> None:
         if connection.peer in self._selector.get_map():

@@ -15,9 +15,6 @@ from everest_system.fsm.errors import WorldError
 CONTROL_SOCKET = "control.sock"
 """Its name in the state folder."""
 
-LIVE = "live"
-"""The command that is answered again and again, until its sender leaves."""
-
 _LONGEST_ADDRESS = 107  # bytes in the kernel's sun_path, without the closing zero
 
 
