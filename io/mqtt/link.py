@@ -84,7 +84,7 @@ class MessageArrived:
 
 @dataclass(frozen=True, slots=True)
 class PublishAcknowledged:
-    """The broker has taken over (PUBACK) the QoS 1 message that `publish()` gave `token` for."""
+    """The broker has taken over (PUBACK, or PUBCOMP) the QoS 1 or 2 message that `publish()` gave `token` for."""
 
     link: int
     token: int
@@ -130,11 +130,11 @@ class MqttLink:
         self._connection.start()
         return self._number
 
-    def publish(self, topic: str, payload: bytes, qos: Literal[0, 1] = 0) -> int | None:
+    def publish(self, topic: str, payload: bytes, qos: Literal[0, 1, 2] = 0) -> int | None:
         """Send a message now, not retained, and return its token, which no other message of this link gets.
 
         None means that it was not sent and never will be, as there is no connection. A token means that it was handed
-        to the connection; only `PublishAcknowledged`, for QoS 1, says that it has arrived.
+        to the connection; only `PublishAcknowledged`, for QoS 1 and 2, says that it has arrived.
 
         Raises:
             ValueError: nobody can publish to `topic` (empty, a wildcard, too long, not encodable).
@@ -181,7 +181,7 @@ class _Connection:
     def start(self) -> None:
         self._thread.start()
 
-    def publish(self, topic: str, payload: bytes, qos: Literal[0, 1]) -> int | None:
+    def publish(self, topic: str, payload: bytes, qos: Literal[0, 1, 2]) -> int | None:
         with self._sending:
             if not self._ready or self._client is None:
                 return None

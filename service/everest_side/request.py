@@ -265,8 +265,8 @@ def _reset(options: Options, _now: datetime) -> Request:
 
 
 def _request_id(options: Options, now: datetime) -> int:
-    # EVerest keeps request ids in 32 signed bits; the seconds of the clock repeat only after decades.
-    return int(now.timestamp()) % 2**31 if options.request_id is None else options.request_id
+    # EVerest keeps request ids in 31 bits and a sign: the milliseconds of the clock come again only after weeks.
+    return int(now.timestamp() * 1000) % 2**31 if options.request_id is None else options.request_id
 
 
 def _reset_type(options: Options) -> ResetType:

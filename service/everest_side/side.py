@@ -22,7 +22,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from time import monotonic
-from typing import Any, Literal, Self, cast
+from typing import Any, Literal, Self
 
 from everest_system.everest_side.errors import EverestSideError, NoReplyError
 from everest_system.everest_side.heartbeat import Heartbeat
@@ -324,8 +324,7 @@ class EverestSide:
     def _publish(self, command: str, payload: bytes) -> bool:
         if self._ended:
             return False
-        qos = cast("Literal[0, 1]", self._qos)  # the link itself carries 2 as well, only the service has no use for it
-        return self._link.publish(self._commands + command, payload, qos) is not None
+        return self._link.publish(self._commands + command, payload, self._qos) is not None
 
     def _end(self, reason: str) -> None:
         with self._changed:
