@@ -197,7 +197,9 @@ class FtpServer:
     """
 
     def __init__(self, folder: Path, user: str = "", password: str = "") -> None:
-        logging.getLogger("pyftpdlib").setLevel(logging.CRITICAL)
+        log = logging.getLogger("pyftpdlib")
+        log.setLevel(logging.CRITICAL)
+        log.addHandler(logging.NullHandler())  # or it sets up a log on the screen
         authorizer = DummyAuthorizer()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)  # an anonymous that writes: only the loopback can reach it

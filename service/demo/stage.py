@@ -7,7 +7,6 @@ opposite order, within seconds and whatever has gone wrong.
         stage.everest.call(…)
 """
 
-import logging
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
@@ -60,7 +59,6 @@ class Stage:
         self.firmware = self.make_firmware()
         with ExitStack() as running:
             broker = running.enter_context(EmbeddedBroker())
-            logging.getLogger("pyftpdlib").addHandler(logging.NullHandler())  # or it sets up a log on the screen
             self.http = running.enter_context(HttpServer(self.files.served, self.pace.rate_kib_s))
             self.ftp = running.enter_context(FtpServer(self.files.uploads, _USER, _PASSWORD))
             self.everest = EverestSide(
