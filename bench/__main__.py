@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import memory, recovery, replies, store
+from bench import downloads, memory, recovery, replies, residue, store
 from bench.broker import AbsentError
 from bench.figures import machine
 
@@ -18,6 +18,8 @@ BENCHES: dict[str, Callable[[Path], None]] = {
     "memory": memory.run,
     "store": store.run,
     "recovery": recovery.run,
+    "downloads": downloads.run,
+    "residue": residue.run,
 }
 
 

@@ -37,7 +37,7 @@ def run(folder: Path) -> None:
         service.Process([sys.executable, "-m", "bench.peer", str(broker.port), "echo"], folder / "echo.log"),
         service.Process([sys.executable, "-m", "bench.file_server", str(served), str(port_file)], folder / "files.log"),
         service.service(service.write_config(folder, broker.port, service.MODULES, f"{logs}/*")) as station,
-        load.Load(broker.port, f"http://127.0.0.1:{_read(port_file)}/") as work,
+        load.Load(broker.port, f"http://127.0.0.1:{read_port(port_file)}/") as work,
         Caller(broker.port, service.MODULES[0]) as caller,
     ):
         caller.take(lambda trips: len(trips) >= _WARM_UP)
@@ -97,7 +97,12 @@ def _all_at_once(trips: Sequence[Trip]) -> list[Trip]:
     return [trip for trip in both if trip.busy_with & {"collect", "upload"}]
 
 
-def _read(port_file: Path) -> int:
+def read_port(port_file: Path) -> int:
+    """Wait for the file server to start, and return its port.
+
+    Raises:
+        RuntimeError: it did not start within 10 s.
+    """
     deadline = monotonic() + _PATIENCE_S
     while not port_file.exists():
         if monotonic() > deadline:

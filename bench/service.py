@@ -13,10 +13,13 @@ from bench.broker import HOST, end
 MODULES = ("download_api", "install_api", "logs_api")
 """One module for each kind of work, so that all kinds run at once in one process."""
 
-RUN = (sys.executable, "-m", "everest_system", "run", "-c")
+PYTHON = sys.executable
+RUN = (PYTHON, "-m", "everest_system", "run", "-c")
 
 
-def write_config(folder: Path, port: int, modules: Sequence[str] = MODULES[:1], logs: str = "") -> Path:
+def write_config(
+    folder: Path, port: int, modules: Sequence[str] = MODULES[:1], logs: str = "", trust_anchor: Path | None = None
+) -> Path:
     """Write a configuration into `folder` and return its path.
 
     Args:
@@ -24,14 +27,16 @@ def write_config(folder: Path, port: int, modules: Sequence[str] = MODULES[:1], 
         port: the broker's.
         modules: the EVerest modules to serve.
         logs: pattern of the files that a log upload collects; "": the default sources.
+        trust_anchor: who vouches for the firmware; None: it is not signed.
     """
     config = folder / "everest-system.toml"
     names = ", ".join(f'"{module}"' for module in modules)
     source = f'files = ["{logs}"]\njournal = false' if logs else ""
+    signed = 'unsigned = "accept"' if trust_anchor is None else f'trust_anchors = ["{trust_anchor}"]'
     config.write_text(
         f'[mqtt]\nhost = "{HOST}"\nport = {port}\n'
         f'[station]\nmodule_ids = [{names}]\nstate_dir = "{folder / "state"}"\nreply_settle_s = 0.05\n'
-        '[firmware]\nunsigned = "accept"\n[firmware.slots]\nactivation = "none"\n'
+        f'[firmware]\n{signed}\n[firmware.slots]\nactivation = "none"\n'
         f"[logs]\nmax_size_mb = 4096\n[logs.sources.DiagnosticsLog]\n{source}\n"
     )
     return config
@@ -79,9 +84,24 @@ class Process:
 
     def resident_kib(self) -> tuple[int, int]:
         """What it holds of the memory now: all of it (VmRSS), and its share of what processes share (PSS)."""
+        return _field(self._proc / "status", "VmRSS:"), _field(self._proc / "smaps_rollup", "Pss:")
+
+    def peak_kib(self) -> int:
+        """The most that it has held so far (VmHWM)."""
+        return _field(self._proc / "status", "VmHWM:")
+
+    def descriptors(self) -> int:
+        """How many files and sockets it has open."""
+        return len(list((self._proc / "fd").iterdir()))
+
+    def threads(self) -> int:
+        """How many threads it has."""
+        return _field(self._proc / "status", "Threads:")
+
+    @property
+    def _proc(self) -> Path:
         assert self._process is not None
-        proc = Path("/proc") / str(self._process.pid)
-        return _field(proc / "status", "VmRSS:"), _field(proc / "smaps_rollup", "Pss:")
+        return Path("/proc") / str(self._process.pid)
 
 
 def service(config: Path) -> Process:
