@@ -27,7 +27,8 @@ class FtpServer:
     """The server, in a thread of its own while the context lasts.
 
     Attributes:
-        commands: the commands that came, in order, over all sessions.
+        commands: the commands that came, in order, over all sessions; without QUIT, for whose answer no client waits:
+            it comes at some time after the transfer has ended for the client.
         cut_at: break a download after that many bytes; None: not.
         full: break an upload for want of space.
 
@@ -96,7 +97,8 @@ def _handler(owner: FtpServer, without: tuple[str, ...], greeting: str | None) -
         proto_cmds: ClassVar = {name: spec for name, spec in FTPHandler.proto_cmds.items() if name not in without}
 
         def pre_process_command(self, line, cmd, arg):
-            owner.commands.append(cmd)
+            if cmd != "QUIT":
+                owner.commands.append(cmd)
             super().pre_process_command(line, cmd, arg)
 
         def on_connect(self):
