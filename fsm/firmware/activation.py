@@ -77,8 +77,13 @@ class Activation(FirmwareBase):
         self.order(RollBack(self.draft.job, self.new_work(), self.request, self.draft.target))
 
     def return_to_old(self) -> None:
-        """Where the new firmware may be running, leave it once the end status is delivered."""
-        if not self.draft.booted or self.event.activation == "none":
+        """Where the new firmware may be running, leave it once the end status is delivered.
+
+        A power cut behind the swap of the slots boots it too, whatever the state: only in the boot in which the
+        installation began is it certain that the old one still runs.
+        """
+        may_run = self.draft.booted or self.now.boot_id != self.draft.install_boot_id
+        if not may_run or self.event.activation == "none":
             return
         kind = ResetType.HARD if self.event.activation == "reboot" else ResetType.SOFT
         reset = ResetRequested(kind, reason=BootReason.FIRMWARE_UPDATE, busy=True)

@@ -134,12 +134,18 @@ class Installation(FirmwareBase):
     # --- the installation ---
 
     def start_install(self) -> None:
-        """Install to the target chosen by the check."""
+        """Install to the target chosen by the check, and note in which boot: the old firmware runs in it."""
+        self.draft.install_boot_id = self.now.boot_id
         self._install(again=False)
 
     def install_on(self) -> None:
         """Go on after a crash in the middle."""
+        self.draft.resumed = True
         self._install(again=True)
+
+    def was_resumed(self) -> bool:
+        """Before the crash it may have come as far as activating."""
+        return self.draft.resumed
 
     def _install(self, *, again: bool) -> None:
         artifact = self.draft.artifact

@@ -38,10 +38,12 @@ class FirmwareSnapshot(RequestSnapshot):
         fault: what the installer's check found.
         permission: what came of the permission to install.
         ask_again: EVerest, or we, restarted since the trigger status: it has to be said again.
+        resumed: the installation was cut short and taken up again: it may have come as far as activating.
+        install_boot_id: the boot in which the installation began; in any other one the new firmware may be running.
         reboots: how many times the activating reboot was ordered.
         reboot_boot_id: the boot that the activating reboot ends.
         activation: what makes the new firmware active: `reboot`, `restart`, `none`.
-        booted: the new firmware may be running: rolling back takes another activation.
+        booted: the boot, or restart, that activates the new firmware has taken place.
     """
 
     state: FirmwareState = FirmwareState.IDLE
@@ -55,6 +57,8 @@ class FirmwareSnapshot(RequestSnapshot):
     fault: Fault = Fault.NONE
     permission: Permission = Permission.NONE
     ask_again: bool = False
+    resumed: bool = False
+    install_boot_id: str = ""
     reboots: int = 0
     reboot_boot_id: str = ""
     activation: str = ""

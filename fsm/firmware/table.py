@@ -180,8 +180,10 @@ TABLE: dict[FirmwareState, StateRows] = {
         Row(InstallFinished,  S.REBOOTING,                   do="keep_activation"),
         Row(ArtifactUnfit,    S.INSTALL_VERIFICATION_FAILED, do="keep_reason"),
         Row(SignatureInvalid, S.INSTALL_VERIFICATION_FAILED, do="keep_reason"),  # too late for InvalidSignature
+        # Cut short before, it may have come as far as activating: what could not be finished is taken back.
+        Row(InstallFailed,    S.ROLLING_BACK,                when="was_resumed", do="keep_reason"),
         Row(InstallFailed,    S.INSTALLATION_FAILED,         do="keep_reason"),
-        Row(ResumedTooOften,  S.ROLLING_BACK,                do="keep_reason"),  # it may have come as far as activating
+        Row(ResumedTooOften,  S.ROLLING_BACK,                do="keep_reason"),
         _REJECT,
         enter="go_on",
     ),

@@ -19,6 +19,7 @@ from everest_system.fsm.firmware.states import FirmwareState
 from everest_system.fsm.logs.snapshot import LogsSnapshot
 from everest_system.fsm.logs.states import ENDS as UPLOAD_ENDS
 from everest_system.fsm.messages import FirmwareUpdateRequest
+from everest_system.fsm.platform.states import PlatformState
 from everest_system.fsm.timestamps import format_rfc3339
 from everest_system.module import Key
 from everest_system.report import PLATFORM
@@ -171,9 +172,9 @@ def _slots(simulation: Simulation, accepted: list[Job]) -> Iterator[str]:
         starts = slots.content[slots.current]
         if world.roll_back == "ok" and starts != good:
             yield f"slots: {slots.current} is to come up next with {starts}, it should be {good}"
-        # Where no order to reboot is obeyed nobody can leave a firmware that a power cut has started.
+        # Where no order to reboot is obeyed, all that the station can do is to give it.
         is_obeyed = world.reboot == "comes" and world.restart == "ok"
-        if is_obeyed and slots.current != slots.running:
+        if slots.current != slots.running and (is_obeyed or not _tried_to_leave(simulation, module_id)):
             yield f"slots: {slots.running} runs, the next boot comes up with {slots.current}"
         running = "a"
         for at, verb, slot in slots.log:
@@ -183,6 +184,17 @@ def _slots(simulation: Simulation, accepted: list[Job]) -> Iterator[str]:
                 if slot == running:
                     yield f"slots: {slot} was written at {shown(at)} while it ran"
                 yield from _too_early(simulation, module_id, updates, at)
+
+
+def _tried_to_leave(simulation: Simulation, module_id: str) -> bool:
+    """A reset was ordered behind the end of the module's last update."""
+    history = simulation.memory.history
+    ends = [
+        number
+        for number, step in enumerate(history)
+        if (step.module_id, step.machine) == (module_id, "firmware") and step.target in UPDATE_ENDS
+    ]
+    return any(step.target == PlatformState.RESETTING for step in history[max(ends, default=0) :])
 
 
 def _too_early(simulation: Simulation, module_id: str, updates: list[Job], at: int) -> Iterator[str]:

@@ -166,6 +166,30 @@ def test_what_is_found_after_the_boot_decides(event, facts, words):
 
 
 @pytest.mark.parametrize("boot", [False, True])
+@pytest.mark.parametrize("state", [S.INSTALLING, S.REBOOTING, S.ROLLING_BACK])
+def test_a_boot_nobody_ordered_may_have_started_the_new_firmware(state, boot):
+    """A power cut behind the swap of the slots boots the new firmware: rolled back, the station leaves it."""
+    update = FirmwareDriver.at(S.INSTALLING)
+    if state is S.INSTALLING:
+        update.restart(boot=boot)
+    update.report(InstallFinished, "reboot")
+    if state is S.REBOOTING:
+        update.restart(boot=boot)
+    if update.state is S.CONFIRMING:
+        update.report(FirmwareUnhealthy, "no answer")
+    else:
+        for _ in range(3):
+            update.fire(RebootDue)
+            update.report(RebootFailed, "the program failed")
+    if state is S.ROLLING_BACK:
+        update.restart(boot=boot)
+    update.report(RolledBack, "reboot")
+    assert update.words[-2:] == ["InstallRebooting", "InstallationFailed"]
+    reset = ResetRequested(ResetType.HARD, BootReason.FIRMWARE_UPDATE, busy=True)
+    assert update.told.count(reset) == int(boot)
+
+
+@pytest.mark.parametrize("boot", [False, True])
 def test_looking_is_repeated_after_a_crash(boot):
     """A crash while confirming or rolling back begins that again."""
     update = FirmwareDriver.at(S.CONFIRMING)

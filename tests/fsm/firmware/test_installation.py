@@ -15,7 +15,7 @@ from everest_system.fsm.firmware.events import (
     SignatureInvalid,
 )
 from everest_system.fsm.firmware.snapshot import Permission
-from everest_system.fsm.orders import CheckArtifact, RemoveArtifact, StartInstall
+from everest_system.fsm.orders import CheckArtifact, RemoveArtifact, RollBack, StartInstall
 
 LISTENING = [S.DOWNLOADED, S.INSTALL_SCHEDULED, S.AWAITING_PERMISSION]
 OTHERS = sorted(set(S) - {*LISTENING, S.SIGNATURE_VERIFIED, S.CANCELED})
@@ -346,3 +346,15 @@ def test_a_permission_that_may_have_been_lost_is_asked_for_when_it_is_needed():
     assert update.words[-1] == "InstallScheduled"
     update.fire(InstallTimeReached)
     assert (update.state, update.words[-1]) == (S.AWAITING_PERMISSION, "SignatureVerified")
+
+
+@pytest.mark.parametrize("resumed", [False, True])
+def test_an_installation_that_cannot_be_resumed_is_taken_back(resumed):
+    """Before the crash it may have come as far as activating; one that fails at its first go has not."""
+    update = FirmwareDriver.at(S.INSTALLING)
+    if resumed:
+        update.restart()
+    update.report(InstallFailed, "no space left")
+    assert update.state is (S.ROLLING_BACK if resumed else S.INSTALLATION_FAILED)
+    assert len(update.ordered(RollBack)) == int(resumed)
+    assert update.snapshot.reason == "no space left"
