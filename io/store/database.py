@@ -36,14 +36,16 @@ class DiskFullError(StoreError):
 _DAMAGED = "is damaged or no database: the service sets it aside at its next start"
 _IN_USE = "is kept locked by another program: end it, then start again"
 _FULL = "cannot grow, the disk is full: make room, then start again"
-_READ_ONLY = "cannot be written: make the file and its folder writable for this user"
+_ANOTHER_FOLDER = "or set station.state_dir to another folder"
+_READ_ONLY = f"cannot be written: make the file and its folder writable for this user, {_ANOTHER_FOLDER}"
+_ACCESS = f"check who may use the file and its folder, {_ANOTHER_FOLDER}"
 
 _ADVICE: dict[int, tuple[str, type[StoreError]]] = {
     sqlite3.SQLITE_NOTADB: (_DAMAGED, DamagedError),
     sqlite3.SQLITE_CORRUPT: (_DAMAGED, DamagedError),
     sqlite3.SQLITE_READONLY: (_READ_ONLY, StoreError),
-    sqlite3.SQLITE_PERM: ("cannot be accessed: check who may use the file and its folder", StoreError),
-    sqlite3.SQLITE_CANTOPEN: ("cannot be opened: check who may use the file and its folder", StoreError),
+    sqlite3.SQLITE_PERM: (f"cannot be accessed: {_ACCESS}", StoreError),
+    sqlite3.SQLITE_CANTOPEN: (f"cannot be opened: {_ACCESS}", StoreError),
     sqlite3.SQLITE_FULL: (_FULL, DiskFullError),
     sqlite3.SQLITE_IOERR: ("cannot be read or written, the disk reports an error: check the disk", StoreError),
     sqlite3.SQLITE_BUSY: (_IN_USE, StoreError),
@@ -117,5 +119,11 @@ def explained(file: Path) -> Iterator[None]:
         advice, kind = _ADVICE[code & 0xFF]
         raise kind(f"{file} {advice}") from error
     except OSError as error:
-        advice, kind = _OS_ADVICE.get(error.errno, (f"cannot be used: {error.strerror}", StoreError))
+        advice, kind = _OS_ADVICE.get(
+            error.errno,
+            (
+                f"cannot be used ({error.strerror}): set station.state_dir to a folder that this user may write to",
+                StoreError,
+            ),
+        )
         raise kind(f"{error.filename or file} {advice}") from error

@@ -168,7 +168,7 @@ def test_a_migration_that_fails_changes_nothing(folder, monkeypatch, broken):
 CRASHING = """
 import json, os, signal, sys
 from pathlib import Path
-from everest_system.io.store import database, schema, store
+from everest_system.io.store import database, opening, schema, store
 steps, at = json.loads(sys.argv[2]), int(sys.argv[3])
 schema.MIGRATIONS = (*schema.MIGRATIONS[:1], *steps)
 schema.VERSION = 1 + len(steps)
@@ -182,7 +182,7 @@ def watched(file, mode):
     db.set_trace_callback(lambda text: next(said) == at and os.kill(os.getpid(), signal.SIGKILL))
     return db
 
-store.connect = watched
+opening.connect = watched
 store.Store.open(Path(sys.argv[1])).close()
 """
 

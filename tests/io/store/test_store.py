@@ -15,7 +15,7 @@ import pytest
 
 from everest_system.fsm.machine import Status
 from everest_system.fsm.outbox import OutboxRow
-from everest_system.io.store import database, schema, store
+from everest_system.io.store import database, opening, schema, tables
 from everest_system.io.store.store import Change, Saved, Store, StoreError, StoreReader, Transition
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
@@ -142,7 +142,7 @@ def test_writes_are_synced_before_commit_returns(opened):
 
 def test_history_is_bounded_and_newest(opened, monkeypatch):
     """Only the newest transitions stay; a limit and a module narrow what is shown, oldest first."""
-    monkeypatch.setattr(store, "HISTORY_LENGTH", 50)
+    monkeypatch.setattr(tables, "HISTORY_LENGTH", 50)
     for start in range(0, 120, 30):
         opened.commit(Change(transitions=[step(n, "even" if n % 2 == 0 else "odd") for n in range(start, start + 30)]))
     assert [kept.detail for kept in opened.history(1000)] == [f"number {n}" for n in range(70, 120)]
@@ -339,7 +339,7 @@ def test_a_read_only_file_is_found_at_the_start(folder, monkeypatch):
     """A service that could not write its first status does not start, and says which file to make writable."""
     Store.open(folder).close()
     connect = database.connect
-    monkeypatch.setattr(store, "connect", lambda file, _mode: connect(file, "ro"))
+    monkeypatch.setattr(opening, "connect", lambda file, _mode: connect(file, "ro"))
     with pytest.raises(StoreError, match=r"state\.db cannot be written: make the file and its folder writable"):
         Store.open(folder)
     monkeypatch.undo()
@@ -362,8 +362,8 @@ def test_another_program_that_keeps_the_file_locked_is_named_as_the_cause(opened
 
 @pytest.mark.parametrize("place", ["/proc/no-such-folder", "/dev/null"])
 def test_a_folder_that_cannot_be_made_is_named(place):
-    """Where no folder can be, the error names the place in one line."""
-    with pytest.raises(StoreError, match=rf"^{place}\S* cannot be used: [^\n]+$"):
+    """Where no folder can be, the error names the place, the key and the way out in one line."""
+    with pytest.raises(StoreError, match=rf"^{place}\S* cannot be used \([^\n]+\): set station.state_dir to a folder"):
         Store.open(Path(place))
 
 
@@ -374,7 +374,7 @@ def test_a_lock_that_the_file_system_refuses_is_no_rival(folder, monkeypatch):
         raise OSError(37, "No locks available")
 
     monkeypatch.setattr("everest_system.io.folder_lock.fcntl.flock", refuse)
-    with pytest.raises(StoreError, match="lock cannot be used: No locks available"):
+    with pytest.raises(StoreError, match=r"lock cannot be used \(No locks available\): set station.state_dir"):
         Store.open(folder)
     monkeypatch.undo()
     Store.open(folder).close()

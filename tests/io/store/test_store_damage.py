@@ -10,9 +10,18 @@ import pytest
 
 from everest_system.fsm.machine import Status
 from everest_system.fsm.outbox import OutboxRow
-from everest_system.io.store import schema
+from everest_system.io.store import opening, schema
 from everest_system.io.store.set_aside import KEPT
-from everest_system.io.store.store import Change, Saved, Store, StoreError, StoreReader, Transition, remove_damaged
+from everest_system.io.store.store import (
+    Change,
+    DiskFullError,
+    Saved,
+    Store,
+    StoreError,
+    StoreReader,
+    Transition,
+    remove_damaged,
+)
 
 PAGE = 4096
 ROW = OutboxRow(7, "system_api", Status("firmware", 3, 42, 2, "Downloading", False, ""))
@@ -207,7 +216,7 @@ def test_a_large_file_is_checked_where_it_matters(folder, monkeypatch):
 
 
 def test_damage_that_a_write_finds_is_the_last_of_that_file(folder, monkeypatch):
-    """Damage that the start did not see ends the service once: the next start has a new file."""
+    """Damage that the start did not see ends the service once: the next start has a new file, with all jobs."""
     monkeypatch.setattr(schema, "CHECKED_BYTES", 10 * PAGE)
     overwrite(folder, (root_page(folder, "history") - 1) * PAGE, b"\xa5" * PAGE)
     with (
@@ -215,7 +224,66 @@ def test_damage_that_a_write_finds_is_the_last_of_that_file(folder, monkeypatch)
         pytest.raises(StoreError, match=r"set aside as state\.db\.corrupt"),
     ):
         store.commit(Change(transitions=[step(1)]))
-    assert starts_again(folder)[0] == NOTHING
+    assert starts_again(folder) == (WHOLE, "")
+
+
+@pytest.mark.parametrize("fault", [DiskFullError("state.db.new cannot grow"), StoreError("the disk reports an error")])
+def test_a_damaged_file_without_room_for_another_loses_nothing(folder, monkeypatch, fault):
+    """Where the new file cannot be made the damaged one stays, and gives what is whole once there is room."""
+    overwrite(folder, 60 * PAGE, b"\xa5" * PAGE)
+    before = (folder / "state.db").read_bytes()
+
+    def fail(*_):
+        raise fault
+
+    with monkeypatch.context() as patch:
+        patch.setattr(opening.tables, "write", fail)
+        with pytest.raises(type(fault), match=str(fault)):
+            Store.open(folder)
+    assert (folder / "state.db").read_bytes() == before
+    assert aside(folder) == []
+    assert starts_again(folder)[0] == WHOLE
+
+
+def test_damage_met_on_a_full_disk_is_no_want_of_room(folder, monkeypatch):
+    """A write that meets damage ends the service also where there is no room: nobody tries it again in that file."""
+    monkeypatch.setattr(schema, "CHECKED_BYTES", 10 * PAGE)
+    overwrite(folder, (root_page(folder, "history") - 1) * PAGE, b"\xa5" * PAGE)
+
+    def full(*_):
+        raise DiskFullError("state.db.new cannot grow, the disk is full")
+
+    with Store.open(folder) as store:
+        monkeypatch.setattr(opening, "_open", full)
+        with pytest.raises(StoreError, match=r"is damaged .*; state\.db\.new cannot grow, the disk is full") as caught:
+            store.commit(Change(transitions=[step(1)]))
+    assert type(caught.value) is StoreError
+    assert aside(folder) == []
+    monkeypatch.undo()
+    assert starts_again(folder)[0] == WHOLE
+
+
+@pytest.mark.parametrize("step_of_it", ["write", "move_aside", "_put_in_place"])
+def test_a_crash_while_it_is_set_aside_loses_nothing(folder, monkeypatch, step_of_it):
+    """Wherever the replacement of a damaged file is cut short, the next start has what is whole of it."""
+    overwrite(folder, 60 * PAGE, b"\xa5" * PAGE)
+
+    class PowerCut(BaseException):
+        """No cleaning up behind this."""
+
+    def cut(*_):
+        raise PowerCut
+
+    with monkeypatch.context() as patch:
+        patch.setattr(opening, "_remove", lambda _: None)
+        patch.setattr(opening.tables if step_of_it == "write" else opening, step_of_it, cut)
+        with pytest.raises(PowerCut):
+            Store.open(folder)
+    assert (folder / "state.db.new").exists()
+    saved, loss = starts_again(folder)
+    assert saved == WHOLE
+    assert "was damaged" in loss if step_of_it == "_put_in_place" else "is set aside as" in loss
+    assert len(aside(folder)) == 1
 
 
 def test_damage_that_a_read_finds_is_the_last_of_that_file(folder):

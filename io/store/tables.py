@@ -1,0 +1,99 @@
+"""The records in the tables of `state.db`: how they are read and written, inside a transaction of the caller's."""
+
+import sqlite3
+from dataclasses import astuple
+from datetime import UTC, datetime
+
+from everest_system.fsm.machine import Status
+from everest_system.fsm.outbox import OutboxRow
+from everest_system.io.store.records import Change, Saved, Transition
+
+HISTORY_LENGTH = 10_000
+"""Transitions kept, of all modules and machines together; the oldest go first."""
+
+_DETAIL_LENGTH = 500
+
+
+def read(db: sqlite3.Connection) -> Saved:
+    """Read the snapshots and the outbox.
+
+    Raises:
+        sqlite3.Error: they cannot be read.
+    """
+    snapshots = {
+        (module_id, machine): text
+        for module_id, machine, text in db.execute("SELECT module_id, machine, json FROM snapshots")
+    }
+    rows = tuple(
+        OutboxRow(
+            seq,
+            module_id,
+            Status(machine, job, request_id, run, word, bool(is_end), predecessor),
+            early=bool(early),
+            sent=bool(sent),
+        )
+        for seq, module_id, machine, job, request_id, run, word, is_end, predecessor, early, sent in db.execute(
+            "SELECT seq, module_id, machine, job, request_id, run, word, is_end, predecessor, early, sent"
+            " FROM outbox ORDER BY seq"
+        )
+    )
+    return Saved(snapshots, rows, highest_seq(db))
+
+
+def read_history(db: sqlite3.Connection, limit: int, module_id: str | None) -> list[Transition]:
+    """Read the newest `limit` transitions, of one module if it is named, oldest of them first.
+
+    Raises:
+        sqlite3.Error: they cannot be read.
+    """
+    found = db.execute(
+        "SELECT at, module_id, machine, job, request_id, source, target, event, detail FROM history"
+        " WHERE :module_id IS NULL OR module_id = :module_id ORDER BY seq DESC LIMIT max(:limit, 0)",
+        {"module_id": module_id, "limit": limit},
+    ).fetchall()
+    return [Transition(datetime.fromisoformat(at), *facts) for at, *facts in reversed(found)]
+
+
+def highest_seq(db: sqlite3.Connection) -> int:
+    """The highest number that an outbox row ever had, 0 if there was none.
+
+    Raises:
+        sqlite3.Error: it cannot be read.
+    """
+    found = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'outbox'").fetchone()
+    return int(found[0]) if found else 0
+
+
+def write(db: sqlite3.Connection, change: Change) -> None:
+    """Write `change`.
+
+    Raises:
+        ValueError: the time of a transition has no zone.
+        sqlite3.Error: it cannot be written.
+    """
+    transitions = [_history_row(transition) for transition in change.transitions]
+    db.executemany(
+        "INSERT INTO snapshots VALUES (?, ?, ?) ON CONFLICT (module_id, machine) DO UPDATE SET json = excluded.json",
+        [(module_id, machine, text) for (module_id, machine), text in change.snapshots.items()],
+    )
+    db.executemany(
+        "INSERT INTO outbox VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        [(row.seq, row.module_id, *astuple(row.status), row.early, row.sent) for row in change.rows_added],
+    )
+    db.executemany(
+        "UPDATE outbox SET early = ?, sent = ? WHERE seq = ?",
+        [(row.early, row.sent, row.seq) for row in change.rows_marked],
+    )
+    db.executemany("DELETE FROM outbox WHERE seq = ?", [(seq,) for seq in change.rows_removed])
+    if transitions:
+        db.executemany("INSERT INTO history VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?)", transitions)
+        db.execute("DELETE FROM history WHERE seq <= (SELECT max(seq) FROM history) - ?", (HISTORY_LENGTH,))
+
+
+def _history_row(transition: Transition) -> tuple[str | int | None, ...]:
+    at, *facts, detail = astuple(transition)
+    if at.tzinfo is None:
+        raise ValueError("the time of a transition needs a zone")
+    # Half of a surrogate pair may come in with a peer's words, and has no place in UTF-8.
+    shown = detail[:_DETAIL_LENGTH].encode("utf-8", "backslashreplace").decode()
+    return (at.astimezone(UTC).isoformat(), *facts, shown)
