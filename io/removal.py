@@ -3,12 +3,18 @@
 A file system frees a file's blocks in one transaction, and where it tells the disk of them (`discard`), a gigabyte
 keeps every other write waiting: commits of the store beside it took 100 ms and more, and replies wait for commits. So
 the name goes first, and then the content from its end, a little at a time, with room for others in between. What is
-left when the power goes is freed by the file system at its next start.
+left when the process ends goes with it; what is left when the power goes is freed by the file system at its next start.
+
+`let_go` and `free` are the two halves of `remove`, for who has to be sure of the names before the content is gone:
+
+    contents = let_go(folder / "update-3")    # another update-3 may be made now
+    free(contents, canceled)                  # in a worker: seconds for some gigabytes
 """
 
 import os
 import stat
 import threading
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from shutil import rmtree
@@ -30,15 +36,7 @@ def remove(path: Path, canceled: threading.Event) -> None:
     Raises:
         OSError: a file cannot be removed.
     """
-    if path.is_dir() and not path.is_symlink():
-        for folder, _, names in os.walk(path):
-            for name in names:
-                with suppress(OSError):
-                    remove_file(Path(folder, name), canceled)
-        rmtree(path, ignore_errors=True)
-    else:
-        with suppress(FileNotFoundError):
-            remove_file(path, canceled)
+    free(let_go(path), canceled)
 
 
 def remove_file(file: Path, canceled: threading.Event) -> None:
@@ -51,23 +49,58 @@ def remove_file(file: Path, canceled: threading.Event) -> None:
     Raises:
         OSError: it cannot be removed, or is not there.
     """
+    free(_let_go_file(file), canceled)
+
+
+def let_go(path: Path) -> list[int]:
+    """Remove the names of a file, or of a folder and all in it as far as that can be done.
+
+    Returns:
+        Large contents without a name, for `free`.
+
+    Raises:
+        OSError: a file cannot be removed; that it is not there is no fault.
+    """
+    contents: list[int] = []
+    if path.is_dir() and not path.is_symlink():
+        for folder, _, names in os.walk(path):
+            for name in names:
+                with suppress(OSError):
+                    contents += _let_go_file(Path(folder, name))
+        rmtree(path, ignore_errors=True)
+    else:
+        with suppress(FileNotFoundError):
+            contents += _let_go_file(path)
+    return contents
+
+
+def free(contents: Iterable[int], canceled: threading.Event) -> None:
+    """Give back the room that contents without a name take; when `canceled` is set, the rest in one step."""
+    for descriptor in contents:
+        try:
+            _shrink(descriptor, canceled)
+        finally:
+            os.close(descriptor)
+
+
+def _let_go_file(file: Path) -> list[int]:
     if file.lstat().st_size <= STEP_BYTES:
         file.unlink()
-        return
+        return []
     try:
         descriptor = os.open(file, _OPEN_FLAGS)
-    except OSError:  # one that may be removed but not written
+    except OSError:  # one that may be removed but not written, or one too many
         file.unlink()
-        return
+        return []
     try:
         file.unlink()
-        _free(descriptor, canceled)
-    finally:
+    except OSError:
         os.close(descriptor)
+        raise
+    return [descriptor]
 
 
-def _free(descriptor: int, canceled: threading.Event) -> None:
-    """Give back the blocks of a file that has no name any more."""
+def _shrink(descriptor: int, canceled: threading.Event) -> None:
     facts = os.fstat(descriptor)
     if facts.st_nlink or not stat.S_ISREG(facts.st_mode):
         return  # its content is still somebody's

@@ -138,7 +138,8 @@ class Service:
         )
         memory = MemoryWithRoom(store, lambda: make_room(settings, self._tidy))
         edges = Edges(self._reactor.clock, self._reactor, memory, link, workshop)
-        return make_station(settings, self._saved(store), edges, _admission(settings, tools), self._tidy)
+        tidy_beside = partial(self._tidy, discard=workshop.discard)
+        return make_station(settings, self._saved(store), edges, _admission(settings, tools), tidy_beside)
 
     def _saved(self, store: Store) -> Saved:
         """What the store has, as far as it makes sense; what does not is told, and kept for people to look into."""

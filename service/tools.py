@@ -1,6 +1,6 @@
 """What work is done with, as the settings have it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
@@ -77,18 +77,34 @@ class Tools:
         )
 
 
-def tidy(settings: Settings, module_id: str, *, update: int | None, upload: int | None) -> None:
-    """Remove what a crash may have left of any job but the present ones."""
+Discard = Callable[[str, str, Path], None]
+"""Removes a file or folder of a module's machine; its name is gone when it returns."""
+
+
+def discard_at_once(_module_id: str, _machine: str, path: Path) -> None:
+    """Remove `path`, and all of the room that it takes before this returns."""
     at_once = Event()
     at_once.set()
-    for folder, keep in (
-        (settings.artifacts_dir(module_id), update and f"update-{update}"),
-        (settings.spool_dir(module_id), upload and f"upload-{upload}"),
+    remove(path, at_once)
+
+
+def tidy(
+    settings: Settings,
+    module_id: str,
+    *,
+    update: int | None,
+    upload: int | None,
+    discard: Discard = discard_at_once,
+) -> None:
+    """Discard what a crash may have left of any job but the present ones."""
+    for machine, folder, keep in (
+        ("firmware", settings.artifacts_dir(module_id), update and f"update-{update}"),
+        ("logs", settings.spool_dir(module_id), upload and f"upload-{upload}"),
     ):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for path in folder.iterdir():
             if path.name != keep:
-                remove(path, at_once)
+                discard(module_id, machine, path)
 
 
 def _installer(settings: Settings, module_id: str) -> Installer:

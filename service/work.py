@@ -6,6 +6,7 @@ ended. Whatever goes wrong becomes an event too: every order of work is answered
 
 import threading
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import structlog
 
@@ -40,7 +41,7 @@ from everest_system.fsm.orders import (
     WorkOrder,
 )
 from everest_system.fsm.platform.events import ResetFailed
-from everest_system.io.removal import remove
+from everest_system.io.removal import free, let_go, remove
 from everest_system.io.workers import Workers
 from everest_system.job import Job
 from everest_system.module import Key
@@ -107,6 +108,16 @@ class Workshop:
                 self._workers.start(lane, lambda canceled: self._do(key, order, canceled))
             case _:
                 raise AssertionError(f"an order without a worker: {order!r}")
+
+    def discard(self, module_id: str, machine: str, path: Path) -> None:
+        """Take a file or folder of a machine's away at once, and free its room before the machine's next work begins.
+
+        At a start there may be gigabytes to free, and replies do not wait for that.
+        """
+        contents = let_go(path)
+        if contents:
+            lane = "/".join((module_id, machine))
+            self._workers.start(lane, lambda canceled: free(contents, canceled), always=True)
 
     def progress(self) -> Mapping[Key, tuple[int, int | None]]:
         """How far the work has come that runs."""

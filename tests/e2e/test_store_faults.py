@@ -37,6 +37,15 @@ def change(service: ServiceProcess, statement: str, *values: object) -> None:
         db.execute(statement, values)
 
 
+def damage_history(service: ServiceProcess) -> None:
+    """Put garbage where the history begins."""
+    with closing(sqlite3.connect(service.state_dir / "state.db")) as db:
+        page = db.execute("SELECT rootpage FROM sqlite_master WHERE name = 'history'").fetchone()[0]
+    with (service.state_dir / "state.db").open("r+b") as file:
+        file.seek((page - 1) * 4096)
+        file.write(b"\xa5" * 4096)
+
+
 def test_corrupt(station: Station):
     """A damaged state.db is named in the log at error level and set aside, and the service answers as ever."""
     service, everest = station.both()
@@ -61,11 +70,7 @@ def test_history_damaged_while_downloading(station: Station, http):
     everest.call("update_firmware", {"location": http.url("/fw.bin"), "request_id": 1})
     service.wait_for_status(lambda told: told["firmware"]["received"] > 0)
     service.kill()
-    with closing(sqlite3.connect(service.state_dir / "state.db")) as db:
-        page = db.execute("SELECT rootpage FROM sqlite_master WHERE name = 'history'").fetchone()[0]
-    with (service.state_dir / "state.db").open("r+b") as file:
-        file.seek((page - 1) * 4096)
-        file.write(b"\xa5" * 4096)
+    damage_history(service)
     service.start()
     assert service.lines("snapshots and")
     everest.accept_boot()
@@ -135,6 +140,30 @@ def test_full_at_the_start(station: Station, tmp_path):
         service.start()
         assert service.lines("removing what is not needed any more")
         assert not list(service.state_dir.glob("state.db.corrupt-*"))
+        service.stop()  # before its disk is gone
+
+
+def test_full_and_damaged(station: Station, tmp_path, http):
+    """On a full disk a damaged state.db stays, and when there is room again the update that it knows goes on."""
+    http.plan("/fw.bin", Reply(stall_at=0), Reply())
+    with small_disk(tmp_path / "disk", 24) as disk:
+        service, everest = station.both({"station": {"state_dir": str(disk.folder / "state")}})
+        service.state_dir = disk.folder / "state"
+        assert everest.call("update_firmware", {"location": http.url("/fw.bin"), "request_id": 1}) == "Accepted"
+        wait_for_requests(station, 1)
+        service.kill()
+        damage_history(service)
+        disk.fill()
+        damaged = (service.state_dir / "state.db").read_bytes()
+        for _ in range(2):
+            assert "cannot grow, the disk is full: make room, then start again" in last_line(run(service))
+            assert (service.state_dir / "state.db").read_bytes() == damaged
+        disk.free()
+        service.start()
+        assert service.lines("were still whole")
+        everest.accept_boot()
+        everest.wait_for("Installed", 1)
+        service.stop()  # before its disk is gone
 
 
 def test_full_in_the_middle(station: Station, tmp_path, http):
@@ -156,6 +185,7 @@ def test_full_in_the_middle(station: Station, tmp_path, http):
         assert everest.call("update_firmware", {"location": http.url("/fw.bin"), "request_id": 2}) == "Accepted"
         everest.wait_for("Installed", 2)
         assert not [status for status in everest.arrived if status.request_id == 1]
+        service.stop()  # before its disk is gone
 
 
 def test_download_that_kills(station: Station, http):
@@ -218,6 +248,41 @@ def test_answers_while_a_large_part_is_hashed(station: Station, http):
     again = everest.call("update_firmware", {"location": http.url("/fw.bin"), "request_id": 2})
     assert again == "AcceptedCanceled"
     everest.wait_for("DownloadFailed", 1)
+
+
+@pytest.mark.parametrize("sparse", [True, False], ids=["sparse", "allocated"])
+def test_answers_while_a_large_leftover_is_removed(station: Station, sparse):
+    """After a crash that left 4 GiB of an update that is over, the service answers before their room is free."""
+    service, everest = station.both()
+    service.kill()
+    leftover = service.state_dir / "artifacts" / "update-7"
+    leftover.touch()
+    if sparse:
+        os.truncate(leftover, 4 * GIBIBYTE)
+    else:
+        allocate(leftover, 4 * GIBIBYTE)
+    since = len(service.log)
+    service.start()
+    assert everest.call("is_reset_allowed", "Soft") is True
+    assert not leftover.exists()
+    assert open_and_nameless(service.pid) == ["update-7"], "it was freed before the answer: this tells nothing"
+    service.stop()
+    assert not service.warnings(since=since)
+
+
+def allocate(file: Path, size: int) -> None:
+    """Give `file` real blocks, where there is room for it twice."""
+    disk = os.statvfs(file)
+    if disk.f_bavail * disk.f_frsize < 2 * size:
+        pytest.skip(f"takes {2 * size >> 30} GiB of room")
+    with file.open("r+b") as stream:
+        os.posix_fallocate(stream.fileno(), 0, size)
+
+
+def open_and_nameless(pid: int) -> list[str]:
+    """The names that files had which a process holds open and which are removed."""
+    names = [link.readlink().name for link in Path(f"/proc/{pid}/fd").iterdir()]
+    return [name.removesuffix(" (deleted)") for name in names if name.endswith(" (deleted)")]
 
 
 def wait_for_requests(station: Station, number: int) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from everest_system.io import removal
-from everest_system.io.removal import remove, remove_file
+from everest_system.io.removal import free, let_go, remove, remove_file
 
 STEP = 1 << 16
 
@@ -146,3 +146,35 @@ def test_what_is_not_there_is_removed(tmp_path: Path) -> None:
 
     with pytest.raises(FileNotFoundError):
         remove_file(tmp_path / "none", threading.Event())
+
+
+def test_a_name_can_be_given_again_before_the_content_is_gone(tmp_path: Path, sizes: list[int]) -> None:
+    """What was let go has no name, takes its room until it is freed, and has nothing to do with its successor."""
+    file = write(tmp_path / "update-1", 3)
+
+    contents = let_go(file)
+
+    assert not file.exists()
+    assert [os.fstat(descriptor).st_blocks * 512 >= 3 * STEP for descriptor in contents] == [True]
+    write(file, 2)
+    free(contents, threading.Event())
+    assert sizes == [2 * STEP, STEP]
+    assert file.stat().st_size == 2 * STEP
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(contents[0])
+
+
+def test_a_name_that_stays_leaves_nothing_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that may not be removed is told, and is not held open."""
+    file = write(tmp_path / "image", 3)
+
+    def refuse(*_: object) -> None:
+        raise PermissionError
+
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", refuse)
+        with pytest.raises(PermissionError):
+            let_go(file)
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+    assert file.stat().st_size == 3 * STEP
