@@ -112,7 +112,9 @@ class EverestBehaviour(Table):
 
     Attributes:
         ocpp: which OCPP module runs; `none`: none, every status passes and nobody permits anything.
-        heartbeats: whether it has a heartbeat, once a second.
+        heartbeats: whether it has a heartbeat.
+        heartbeat_every: the time between two; like the next one, it holds from a start of EVerest's on.
+        heartbeats_after: from its start, when it listens already, until the first one.
         asks_boot_reason: whether its OCPP module asks for it at the start.
         registers_after: from its start until the CSMS accepts the boot, which brings `set_system_time`.
         csms_heartbeat: the time between two Heartbeats of the CSMS, each of which sets the time. They go on for ever: a
@@ -122,6 +124,8 @@ class EverestBehaviour(Table):
 
     ocpp: Literal["2.0.1", "1.6", "none"] = "2.0.1"
     heartbeats: bool = True
+    heartbeat_every: Duration = 1.0
+    heartbeats_after: Duration = 0.0
     asks_boot_reason: bool = True
     registers_after: DurationOrNever = 3.0
     csms_heartbeat: DurationOrNever = None

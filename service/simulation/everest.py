@@ -21,7 +21,6 @@ from everest_system.simulation.behaviour import EverestBehaviour
 from everest_system.simulation.broker import FakeBroker
 from everest_system.simulation.clock import FakeClock, microseconds
 
-PERIOD_US = 1_000_000  # of the heartbeat
 CHECK_PERIOD_US = 5_000_000  # a longer silence raises the CommunicationFault
 PERMISSION = b"true"  # as 2026.10 sends it
 _ACCEPTED = frozenset({"Accepted", "AcceptedCanceled"})
@@ -99,7 +98,7 @@ class FakeEverest:
         self._numbers = count(1)
         self._asked: dict[str, Question] = {}
         self._commands = topics.commands_filter.removesuffix("+")
-        self._started_at = 0
+        self._beats_from = self._period = 1
         self._next_beat = 0
         self._last_check: int | None = None
         self._watches = True
@@ -114,7 +113,8 @@ class FakeEverest:
             return
         self.is_running, self.is_muted = True, False
         self.runs += 1
-        self._started_at, self._next_beat = self._clock.elapsed, 0
+        self._beats_from = self._clock.elapsed + microseconds(self.behaviour.heartbeats_after)
+        self._period, self._next_beat = max(microseconds(self.behaviour.heartbeat_every), 1), 0
         self._last_check, self._watches = None, True
         ocpp = self.behaviour.ocpp
         self._ocpp = OcppModule(None if ocpp == "none" else ocpp)
@@ -134,6 +134,11 @@ class FakeEverest:
         self._plans.clear()
         self._tell("EVerest", f"ends: {why}")
 
+    @property
+    def is_registered(self) -> bool:
+        """Whether it runs, and its CSMS has accepted the boot."""
+        return self.is_running and self._ocpp.registered
+
     # --- the heartbeat ---
 
     @property
@@ -150,13 +155,13 @@ class FakeEverest:
     @property
     def next_beat_at(self) -> int:
         """When the next heartbeat is."""
-        missed = -(-(self._clock.elapsed - self._started_at) // PERIOD_US)  # rounded up
-        return self._started_at + max(self._next_beat, missed) * PERIOD_US
+        missed = -(-(self._clock.elapsed - self._beats_from) // self._period)  # rounded up
+        return self._beats_from + max(self._next_beat, missed) * self._period
 
     @property
     def is_beat_due(self) -> bool:
         """Whether there is a heartbeat to send, now or a little while ago."""
-        return (self._clock.elapsed - self._started_at) // PERIOD_US >= self._next_beat
+        return (self._clock.elapsed - self._beats_from) // self._period >= self._next_beat
 
     @property
     def is_fresh(self) -> bool:
@@ -165,18 +170,18 @@ class FakeEverest:
 
     def last_beat_at(self, elapsed: int) -> int:
         """When the last heartbeat until `elapsed` is; before `next_beat_at` if there is none by then."""
-        return self._started_at + (elapsed - self._started_at) // PERIOD_US * PERIOD_US
+        return self._beats_from + (elapsed - self._beats_from) // self._period * self._period
 
     def beat(self) -> None:
         """Send the heartbeat that is due; those left out on the way here were heard too."""
-        number = (self._clock.elapsed - self._started_at) // PERIOD_US
+        number = (self._clock.elapsed - self._beats_from) // self._period
         self.beats += number + 1 - self._next_beat
         self._next_beat = number + 1
         self._publish("heartbeat", write_json(number))
 
     def lose_beats(self) -> None:
         """The heartbeats until now reached nobody; their numbers go on."""
-        self._next_beat = (self.next_beat_at - self._started_at) // PERIOD_US
+        self._next_beat = (self.next_beat_at - self._beats_from) // self._period
 
     # --- what it says ---
 
