@@ -3,12 +3,15 @@
 A row is sent when EVerest listens, one at a time. It is done when the broker has acknowledged it and a later heartbeat
 of the same EVerest was seen: EVerest listens with QoS 0, so the broker's word alone proves nothing. What is not done
 when another EVerest comes is sent to that one: for each request the latest status, which an end status always is.
+An acknowledgement names the one sending that it is for: a late one does not speak for the row sent again since.
 
 Statuses of requests from before EVerest's start wait for its registration, though not for ever. One that went out
 before it (`early`) may have been dropped by EVerest, whose filter would drop a repetition too: when the registration
-comes after all, it goes out again behind its predecessor, and that pair passes.
+comes after all, it goes out again behind its predecessor, and that pair passes. So does one that went out between an
+EVerest's last heartbeat and another's first: that other may have heard, and dropped, it already.
 
-It is bounded: beyond `MOST_ROWS` only the latest status of each request is kept, of the last `MOST_REQUESTS` requests.
+It is bounded: beyond `MOST_ROWS` only the latest status of each request is kept, of the last `MOST_REQUESTS` requests
+and of each machine's last one, whose delivery the machine may wait for.
 """
 
 from collections.abc import Iterable
@@ -32,7 +35,7 @@ class OutboxRow:
         seq: its place in the order of sending; greater than every one used before.
         module_id: the module whose topic it goes to.
         status: what it says.
-        early: it went out before EVerest was registered.
+        early: it went out, or may have, to the EVerest that is there before that was registered.
         sent: it went out, once at least, to the EVerest that is or was there last.
     """
 
@@ -58,6 +61,21 @@ def message(status: Status) -> FirmwareUpdateStatus | LogStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class Sending:
+    """One row on its way to the broker.
+
+    Attributes:
+        module_id: whose outbox it left.
+        seq: the row.
+        number: tells apart the times that it was sent.
+    """
+
+    module_id: str
+    seq: int
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
 class OutboxChange:
     """What the store has to follow: rows that are new, gone, and marked otherwise than before."""
 
@@ -72,12 +90,14 @@ class Outbox:
 
     Attributes:
         rows: by their place in the order of sending.
-        in_flight: the row that the broker has not acknowledged yet.
+        in_flight: what the broker has not acknowledged yet.
     """
 
     rows: dict[int, OutboxRow] = field(default_factory=dict)
-    in_flight: int | None = None
+    in_flight: Sending | None = None
     _acknowledged: set[int] = field(default_factory=set)
+    _sent_at: dict[int, float] = field(default_factory=dict)  # since the last heartbeat, over this connection
+    _sendings: int = 0
 
     @property
     def awaits_heartbeat(self) -> bool:
@@ -89,11 +109,14 @@ class Outbox:
         self.rows.update((row.seq, row) for row in rows)
 
     def trim(self) -> tuple[int, ...]:
-        """Forget what is too much, but not the row in flight; the places of the rows forgotten."""
+        """Forget what is too much, but not what is awaited; the places of the rows forgotten."""
         if len(self.rows) <= MOST_ROWS:
             return ()
         latest = {row.job: row.seq for row in self.rows.values()}
-        kept = {*sorted(latest.values())[-MOST_REQUESTS:], self.in_flight}
+        awaited = {row.status.machine: row.seq for row in self.rows.values()}
+        kept = {*sorted(latest.values())[-MOST_REQUESTS:], *awaited.values()}
+        if self.in_flight is not None:
+            kept.add(self.in_flight.seq)
         dropped = tuple(seq for seq in self.rows if seq not in kept)
         self.remove(dropped)
         return dropped
@@ -104,31 +127,35 @@ class Outbox:
             return None
         registered = presence.state is PresenceState.REGISTERED
         for row in self.rows.values():
-            if row.seq in self._acknowledged or (row.early and not registered):
+            if row.seq in self._acknowledged or (row.early and row.sent and not registered):
                 continue
             return row if is_listening(presence, row.status.run) else None
         return None
 
-    def sending(self, row: OutboxRow, presence: PresenceSnapshot) -> OutboxChange:
-        """`row` goes out as soon as the change is stored."""
-        self.in_flight = row.seq
+    def sending(self, row: OutboxRow, presence: PresenceSnapshot, at: float) -> OutboxChange:
+        """`row` goes out as soon as the change is stored; `at` in seconds of the monotonic clock."""
+        self._sendings += 1
+        self.in_flight = Sending(row.module_id, row.seq, self._sendings)
+        self._sent_at[row.seq] = at
         early = presence.state is not PresenceState.REGISTERED and row.status.run != presence.run
         return self._mark([replace(row, early=early, sent=True)])
 
-    def acknowledged(self) -> None:
-        """The broker has the row in flight."""
-        if self.in_flight is not None:
-            self._acknowledged.add(self.in_flight)
+    def acknowledged(self, sending: Sending) -> None:
+        """The broker has what `sending` says; one that is no longer in flight proves nothing."""
+        if sending == self.in_flight:
+            self._acknowledged.add(sending.seq)
             self.in_flight = None
 
     def disconnected(self) -> None:
-        """What the broker has not acknowledged by now it never will."""
+        """What the broker has not acknowledged by now it never will; who comes behind it has heard nothing yet."""
         self.in_flight = None
+        self._sent_at.clear()
 
     def heard(self) -> tuple[OutboxRow, ...]:
         """A heartbeat came: what the broker had before it, EVerest has heard; the rows to remove."""
         done = tuple(self.rows[seq] for seq in sorted(self._acknowledged) if not self.rows[seq].early)
         self.remove(row.seq for row in done)
+        self._sent_at.clear()
         return done
 
     def remove(self, seqs: Iterable[int]) -> None:
@@ -136,29 +163,33 @@ class Outbox:
         for seq in list(seqs):
             self.rows.pop(seq, None)
             self._acknowledged.discard(seq)
-            if self.in_flight == seq:
+            if self.in_flight is not None and self.in_flight.seq == seq:
                 self.in_flight = None
 
-    def begin_run(self) -> OutboxChange:
-        """Another EVerest listens: of each request only the latest status is left to say, and it is not yet heard."""
+    def begin_run(self, began_at: float) -> OutboxChange:
+        """Another EVerest listens: of each request only the latest status is left to say, and it is not yet heard.
+
+        It may have listened since `began_at`, and have met before its registration what went out since then.
+        """
         latest = {row.job: row.seq for row in self.rows.values()}
         outdated = tuple(seq for seq in self.rows if seq not in latest.values())
         self.remove(outdated)
         self._acknowledged.clear()
         self.in_flight = None
-        change = self._mark([replace(row, early=False, sent=False) for row in self.rows.values()])
+        met = {seq for seq, at in self._sent_at.items() if at >= began_at}
+        self._sent_at.clear()
+        change = self._mark([replace(row, early=row.seq in met, sent=False) for row in self.rows.values()])
         return replace(change, removed=outdated)
 
-    def begin_again(self) -> OutboxChange:
-        """We have started: of each request, what went out last is sent again, and what never did.
+    def begin_again(self) -> None:
+        """We have started: what went out last is sent again, then what never did; the rest awaits a heartbeat.
 
-        EVerest may have heard what went out without our knowing. Its filter drops a repetition of the last of it; what
-        went out before that would pass the filter, and be out of order.
+        With one in flight, in order, the broker had acknowledged all that went out before the last. EVerest may have
+        heard that last one without our knowing: its filter drops a repetition of the last of each kind, and would pass
+        anything before it, out of order. If the next heartbeat is another EVerest's, all of it begins anew.
         """
-        last_sent = {row.job: row.seq for row in self.rows.values() if row.sent}
-        outdated = tuple(row.seq for row in self.rows.values() if row.sent and row.seq != last_sent[row.job])
-        self.remove(outdated)
-        return OutboxChange(removed=outdated)
+        sent = [row.seq for row in self.rows.values() if row.sent]
+        self._acknowledged.update(sent[:-1])
 
     def _mark(self, rows: Iterable[OutboxRow]) -> OutboxChange:
         changed = tuple(row for row in rows if row != self.rows[row.seq])

@@ -2,6 +2,7 @@
 
 import structlog
 
+from everest_system.fsm.outbox import Sending
 from everest_system.io.mqtt.link import Connected, Disconnected, PublishAcknowledged
 from everest_system.ports import Timers, Wire
 from everest_system.scheduling.backoff import Backoff
@@ -23,7 +24,7 @@ class Broker:
         self._backoff = Backoff()
         self._link: int | None = None
         self._complained = False
-        self._under_way: dict[int, str] = {}
+        self._under_way: dict[int, Sending] = {}
         self._is_closed = False
         self.is_connected = False
 
@@ -63,15 +64,15 @@ class Broker:
         """Send now with QoS 0, or not at all."""
         return self.is_connected and self._wire.publish(topic, payload, 0) is not None
 
-    def send(self, module_id: str, topic: str, payload: bytes) -> bool:
-        """Send a status of the module with QoS 1; `acknowledged` will name the module."""
+    def send(self, sending: Sending, topic: str, payload: bytes) -> bool:
+        """Send a status with QoS 1; `acknowledged` will name this very sending of it."""
         token = self._wire.publish(topic, payload, 1) if self.is_connected else None
         if token is not None:
-            self._under_way[token] = module_id
+            self._under_way[token] = sending
         return token is not None
 
-    def acknowledged(self, event: PublishAcknowledged) -> str | None:
-        """The module whose status the broker has taken over; None if it is none of this connection's."""
+    def acknowledged(self, event: PublishAcknowledged) -> Sending | None:
+        """What the broker has taken over; None if it is none of this connection's."""
         return self._under_way.pop(event.token, None) if event.link == self._link else None
 
     def close(self) -> None:

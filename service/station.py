@@ -117,7 +117,7 @@ class Station:
         for key, machine in self.machines():
             self._stored[key] = machine.snapshot.model_dump_json()
         for module in self.modules.values():
-            transaction.add_rows(module.outbox.begin_again())
+            module.outbox.begin_again()
         for key, machine in self.machines():
             self._adopt(transaction, key, machine, machine.recover(now))
         self._finish(transaction)
@@ -272,7 +272,8 @@ class Station:
         outcome = module.presence.handle(event, self.edges.clock.now())
         after = outcome.snapshot
         if after.run != before.run:
-            transaction.add_rows(module.outbox.begin_run())
+            silence_s = module.presence.rules.timeout_s
+            transaction.add_rows(module.outbox.begin_run(self.edges.clock.now().monotonic - silence_s))
         elif isinstance(event, HeartbeatArrived):
             self._hear(transaction, module)
         self._adopt(transaction, key, module.presence, outcome)
@@ -289,11 +290,11 @@ class Station:
             )
 
     def _acknowledge(self, transaction: Transaction, event: PublishAcknowledged) -> None:
-        module_id = self.broker.acknowledged(event)
-        if module_id is None:
+        sending = self.broker.acknowledged(event)
+        if sending is None:
             return
-        module = self.modules[module_id]
-        module.outbox.acknowledged()
+        module = self.modules[sending.module_id]
+        module.outbox.acknowledged(sending)
         if module.presence.snapshot.words_count:  # without heartbeats the broker's word has to do
             self._hear(transaction, module)
 
@@ -308,13 +309,15 @@ class Station:
             self.edges.timers.arm(OWN, SEND, wait_s)
             return
         transaction = Transaction()
-        transaction.add_rows(module.outbox.sending(row, presence))
+        transaction.add_rows(module.outbox.sending(row, presence, self.edges.clock.now().monotonic))
         self.tell(transaction, (module.module_id, row.status.machine), StatusSending(row.status.job, row.status.word))
         self._commit(transaction)
         module.last_sent = self.edges.clock.now().monotonic
         topics = module.topics
         topic = topics.firmware_update_status if row.status.machine == "firmware" else topics.log_status
-        if not self.broker.send(module.module_id, topic, encode_status(message(row.status))):
+        sending = module.outbox.in_flight
+        assert sending is not None
+        if not self.broker.send(sending, topic, encode_status(message(row.status))):
             module.outbox.disconnected()
 
     def _check_communication(self, *, alive: bool) -> None:
