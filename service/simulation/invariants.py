@@ -4,14 +4,16 @@ Scenarios say what one story comes to. Invariants hold for all of them, also wit
 anywhere in between: each accepted request has one end status, EVerest heard it, the statuses came in a legal order,
 nothing was written to a slot before its time and permission, the right firmware runs, and nothing is left over.
 
-`violations` looks at a simulation that has come to rest. Before that the CSMS says once more what it says with each of
-its heartbeats, what the time is, and the station has to answer questions.
+`violations` looks at a simulation that has come to rest. Before that everybody comes back who is away, EVerest and its
+CSMS: what only waits for them is not lost. Then the CSMS says once more what it says with each of its heartbeats, what
+the time is, and the station has to answer questions.
 """
 
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import groupby
 
 from everest_system.fsm.firmware.snapshot import FirmwareSnapshot
 from everest_system.fsm.firmware.states import ENDS as UPDATE_ENDS
@@ -31,8 +33,9 @@ from everest_system.simulation.status_order import WORD_OF_KIND, arrival_fault, 
 from everest_system.station import OWN
 
 FACTORY = "factory"
-REPEATED = 3  # said, said again after a crash, and once more to ask for the permission
+REPEATED = 3  # said, said again after each start, and once more to ask for the permission; or said of each attempt
 ANSWER_S = 5.0  # a status may follow, and the heartbeat behind it
+RETURN_S = 600.0  # a reset may follow, and all that has waited
 
 
 @dataclass(slots=True)
@@ -108,7 +111,8 @@ def jobs(simulation: Simulation) -> list[Job]:
 
 
 def violations(simulation: Simulation) -> list[str]:
-    """A line for each invariant that does not hold; time goes on by some seconds."""
+    """A line for each invariant that does not hold; time goes on a little."""
+    _return(simulation)
     lines = list(_answers(simulation))
     accepted = jobs(simulation)
     lines += [*_ends(accepted), *_orders(accepted), *_deliveries(simulation, accepted), *_slots(simulation, accepted)]
@@ -153,9 +157,15 @@ def _deliveries(simulation: Simulation, accepted: list[Job]) -> Iterator[str]:
         ends = together[-1].ends
         if ends and (not told or told[-1].word != ends[-1]):
             yield f"{name}: ends with {ends[-1]}, the CSMS heard {_words(told)}"
-        for number in range(len(told) - REPEATED):
-            if len({(one.word, one.run) for one in told[number : number + REPEATED + 1]}) == 1:
-                yield f"{name}: the same EVerest's CSMS heard {told[number].word} again and again ({_words(told)})"
+        for (word, _), same in groupby(told, key=lambda one: (one.word, one.run)):
+            times = [one.at for one in same]
+            if len(times) > max(REPEATED, 2 + _starts(simulation, times[0], times[-1])):
+                yield f"{name}: the same EVerest's CSMS heard {word} again and again ({_words(told)})"
+
+
+def _starts(simulation: Simulation, first: int, last: int) -> int:
+    entries = simulation.timeline.entries
+    return sum(entry.what == "the service starts" and first <= entry.at <= last for entry in entries)
 
 
 def _words(heard: list[Heard]) -> str:
@@ -244,6 +254,17 @@ def _faults(simulation: Simulation) -> Iterator[str]:
             yield f"at {shown(entry.at)} the station says {entry.what}"
 
 
+def _return(simulation: Simulation) -> None:
+    everests = [simulation.everest(module_id) for module_id in simulation.settings.station.module_ids]
+    if all(one.is_registered for one in everests):
+        return
+    simulation.start_everest()
+    for one in everests:
+        if one.is_running and not one.is_registered:
+            one.accept_boot()
+    simulation.run_for(RETURN_S)
+
+
 def _answers(simulation: Simulation) -> Iterator[str]:
     if simulation.life is None:
         yield "the service does not run"
@@ -253,12 +274,12 @@ def _answers(simulation: Simulation) -> Iterator[str]:
         (simulation.everest(module_id).ask(command, payload), expected)
         for module_id in simulation.settings.station.module_ids
         for command, payload, expected in (
-            ("set_system_time", time, True),
+            ("set_system_time", time, simulation.world.behaviour.set_time == "ok"),
             ("is_reset_allowed", "Soft", True),
             ("get_boot_reason", None, None),
         )
     ]
-    simulation.run_for(ANSWER_S)
+    simulation.run_for(ANSWER_S + 2 * simulation.world.behaviour.ack_s)  # it may be said behind its predecessor
     for question, expected in asked:
         if len(question.replies) != 1 or expected not in {None, *question.replies}:
             yield f"{question.command} is answered {', '.join(map(str, question.replies)) or 'nothing'}"
