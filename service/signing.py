@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Literal
 
 import structlog
 
+from everest_system.version import BUILT
+
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate
 
@@ -23,10 +25,17 @@ class SigningCertificates:
         anchors: files or folders of the manufacturer's roots.
         crls: files or folders of revocation lists.
         chain: who vouches for a certificate: the anchors, or EVerest.
+        crl_policy: `require` refuses a certificate of which no current list speaks, `try` warns of it in the log.
     """
 
-    def __init__(self, anchors: Sequence[Path], crls: Sequence[Path], chain: Literal["anchors", "everest"]) -> None:
-        self._anchors, self._crls, self._chain = anchors, crls, chain
+    def __init__(
+        self,
+        anchors: Sequence[Path],
+        crls: Sequence[Path],
+        chain: Literal["anchors", "everest"],
+        crl_policy: Literal["try", "require"],
+    ) -> None:
+        self._anchors, self._crls, self._chain, self._crl_policy = anchors, crls, chain, crl_policy
         self._lock = threading.Lock()
         self._trust: Trust | None = None
 
@@ -42,5 +51,7 @@ class SigningCertificates:
                     Trust,  # loads cryptography: 8 MiB that an idle station can spare
                 )
 
-                self._trust = Trust(self._anchors, self._crls, self._chain, _log.warning)
+                self._trust = Trust(
+                    self._anchors, self._crls, self._chain, _log.warning, crl_policy=self._crl_policy, built=BUILT
+                )
             return self._trust.check(certificate_pem, now)

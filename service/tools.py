@@ -52,7 +52,9 @@ class Tools:
             settings=settings,
             platform=_platform(settings),
             installers={module_id: _installer(settings, module_id) for module_id in settings.station.module_ids},
-            certificates=SigningCertificates(firmware.trust_anchors, firmware.crls, firmware.chain),
+            certificates=SigningCertificates(
+                firmware.trust_anchors, firmware.crls, firmware.chain, firmware.crl_policy
+            ),
             sources={name: LogSource(source.files, source.journal) for name, source in settings.logs.sources.items()},
             downloads=TransferSettings(**{**vars(uploads), "rate_limit_kbps": firmware.rate_limit_kbps}),
             uploads=uploads,

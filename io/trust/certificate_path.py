@@ -7,18 +7,18 @@ name constraints: those are refused where a certificate insists on them. The wor
 certificates say.
 
     for path in Issuers(anchors, others).paths(signer):     # signing certificate first, anchor last
-        judge(path, now, RULES)                             # CertificateError: this path will not do
+        judge(path, time, RULES)                            # CertificateError: this path will not do
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from everest_system.io.trust.certificates import Certificate
+from everest_system.io.trust.known_time import KnownTime
 from everest_system.io.trust.verification_error import CertificateError
 
 MAX_SIGNATURE_CHECKS = 64
@@ -58,19 +58,19 @@ class Place:
     below: int
 
 
-Rule = Callable[[Place, datetime], str | None]
+Rule = Callable[[Place, KnownTime], str | None]
 """Says what is wrong with a certificate in its place at that time, or None."""
 
 
-def _valid_now(place: Place, now: datetime) -> str | None:
-    if now < place.certificate.not_before:
+def _valid_now(place: Place, time: KnownTime) -> str | None:
+    if time.surely_before(place.certificate.not_before):
         return f"not valid before {place.certificate.not_before:%Y-%m-%dT%H:%M:%SZ}"
-    if now > place.certificate.not_after:
+    if time.surely_after(place.certificate.not_after):
         return f"expired on {place.certificate.not_after:%Y-%m-%dT%H:%M:%SZ}"
     return None
 
 
-def _strong_key(place: Place, _: datetime) -> str | None:
+def _strong_key(place: Place, _: KnownTime) -> str | None:
     match place.certificate.key:
         case rsa.RSAPublicKey(key_size=size) if not 2048 <= size <= 8192:
             return f"RSA key of {size} bits; 2048 to 8192 are allowed"
@@ -81,38 +81,38 @@ def _strong_key(place: Place, _: datetime) -> str | None:
     return "this kind of key is not trusted"
 
 
-def _signs_firmware(place: Place, _: datetime) -> str | None:
+def _signs_firmware(place: Place, _: KnownTime) -> str | None:
     if place.signer and not isinstance(place.certificate.key, rsa.RSAPublicKey | ec.EllipticCurvePublicKey):
         return "this kind of key signs no firmware; OCPP knows RSA and ECDSA"
     return None
 
 
-def _strong_digest(place: Place, _: datetime) -> str | None:
+def _strong_digest(place: Place, _: KnownTime) -> str | None:
     if not place.anchor and place.certificate.digest not in _STRONG_DIGESTS:
         return f"issued with a weak or unknown digest ({place.certificate.digest or 'unknown'})"
     return None
 
 
-def _nothing_ignored(place: Place, _: datetime) -> str | None:
+def _nothing_ignored(place: Place, _: KnownTime) -> str | None:
     for extension in place.certificate.extensions:
         if extension.critical and extension.oid not in _UNDERSTOOD:
             return f"the critical extension {extension.oid.dotted_string} is not supported"
     return None
 
 
-def _may_sign_files(place: Place, _: datetime) -> str | None:
-    if not place.signer or place.anchor:
+def _may_sign_files(place: Place, _: KnownTime) -> str | None:
+    if not place.signer or place.anchor:  # an anchor that signs by itself was named by the integrator
         return None
     usage = place.certificate.extension(x509.KeyUsage)
-    if usage and not usage.digital_signature:
-        return "its key usage does not include digitalSignature"
+    if usage and not (usage.digital_signature or usage.content_commitment):
+        return "its key usage includes neither digitalSignature nor nonRepudiation"
     purposes = place.certificate.extension(x509.ExtendedKeyUsage)
     if purposes and not {ExtendedKeyUsageOID.CODE_SIGNING, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE} & {*purposes}:
         return "its extended key usage does not include codeSigning"
     return None
 
 
-def _may_issue(place: Place, _: datetime) -> str | None:
+def _may_issue(place: Place, _: KnownTime) -> str | None:
     if place.signer:
         return None
     constraints = place.certificate.extension(x509.BasicConstraints)
@@ -130,11 +130,11 @@ def _may_issue(place: Place, _: datetime) -> str | None:
 
 RULES: Sequence[Rule] = (
     _valid_now,  # RFC 5280, 6.1.3 (a)(2); of the anchor too, as OpenSSL and so EVerest has it
-    _strong_key,  # 112 bits of security (A00, NIST SP 800-57): RSA 2048, EC 224; the upper end bounds our work
+    _strong_key,  # A00.FR.501 to .503: 112 bits of security, so RSA 2048 and EC 224; the upper end bounds our work
     _signs_firmware,  # L01.FR.12: RSA-PSS or ECDSA
-    _strong_digest,  # colliding SHA-1 certificates have been made; an anchor is not trusted for its signature
+    _strong_digest,  # A00.FR.504, what BSI recommends: SHA-2 and SHA-3 from 256 bits; an anchor's own is not looked at
     _nothing_ignored,  # RFC 5280, 4.2: a critical extension that is not processed must be refused
-    _may_sign_files,  # RFC 5280, 4.2.1.3 and 4.2.1.12; an anchor that signs itself was named by the integrator
+    _may_sign_files,  # A00.FR.512 says SHOULD: no key usage will do, a wrong one will not (RFC 5280, 4.2.1.3 and .12)
     _may_issue,  # RFC 5280, 6.1.4 (k) to (n); a version 1 anchor has no way to say that it is a CA
 )
 """What the certificates on a path to an anchor must obey, in the order in which they are looked at."""
@@ -143,7 +143,7 @@ VOUCHED_RULES: Sequence[Rule] = (_valid_now, _strong_key, _signs_firmware)
 """What is still asked of the signing certificate when EVerest has vouched for its chain."""
 
 
-def judge(path: Sequence[Certificate], now: datetime, rules: Sequence[Rule]) -> None:
+def judge(path: Sequence[Certificate], time: KnownTime, rules: Sequence[Rule]) -> None:
     """Hold every certificate of a path (signer first) against the rules.
 
     Raises:
@@ -153,7 +153,7 @@ def judge(path: Sequence[Certificate], now: datetime, rules: Sequence[Rule]) -> 
         below = sum(not intermediate.self_issued for intermediate in path[1:index])
         place = Place(certificate, signer=index == 0, anchor=index == len(path) - 1, below=below)
         for rule in rules:
-            if fault := rule(place, now):
+            if fault := rule(place, time):
                 raise CertificateError(f"{certificate.name}: {fault}")
 
 

@@ -31,6 +31,9 @@ MAX_TEXT = 64 * 1024
 MAX_CERTIFICATES = 10
 """Certificates in a chain from outside; real ones have two to four."""
 
+_CURVE_IN_FULL = bytes.fromhex("06072a8648ce3d020130")
+"""DER of an EC key's algorithm (id-ecPublicKey) with a sequence behind it, where the name of a curve belongs."""
+
 _Extension = TypeVar("_Extension", bound=x509.ExtensionType)
 
 
@@ -85,7 +88,8 @@ def read_chain(text: str) -> list[Certificate]:
     r"""Read the certificates of a request, the signing one first.
 
     Line ends may be LF, CRLF, spaces, missing, or the two characters `\n`; what stands around the PEM blocks is
-    skipped. OCPP puts the signing certificate first; another order is put right if only one can be meant.
+    skipped. OCPP puts the signing certificate first; another order is put right: the signer is the one that issued
+    none of the others, and no root, if there is a choice.
 
     Raises:
         CertificateError: no certificate, too much of it, a broken one, or it is not clear which one is the signer's.
@@ -108,16 +112,23 @@ def read_certificate(der: bytes) -> Certificate:
     """
     with guarded("a certificate cannot be read"):
         parsed = x509.load_der_x509_certificate(der)
+        name = printable(parsed.subject)
+        curve_in_full = _CURVE_IN_FULL in parsed.tbs_certificate_bytes
+    if curve_in_full:
+        raise CertificateError(f"{name}: its curve is written out; only named curves are read (RFC 5480, 2.1.1)")
+    with guarded(f"{name}: its public key is broken, or of a kind or curve that is not known"):
+        key = parsed.public_key()
+    with guarded(f"{name}: the certificate cannot be read"):
         return Certificate(
             fingerprint=parsed.fingerprint(hashes.SHA256()),
-            name=printable(parsed.subject),
+            name=name,
             subject=parsed.subject,
             issuer=parsed.issuer,
             serial=parsed.serial_number,
             version=parsed.version,
             not_before=parsed.not_valid_before_utc,
             not_after=parsed.not_valid_after_utc,
-            key=parsed.public_key(),
+            key=key,
             digest=_digest(parsed),
             extensions=parsed.extensions,
             parsed=parsed,
@@ -174,6 +185,7 @@ def _digest(parsed: x509.Certificate) -> str | None:
 def _signer(chain: list[Certificate]) -> Certificate:
     issuers = {certificate.issuer for certificate in chain if not certificate.self_issued}
     leaves = [certificate for certificate in chain if certificate.subject not in issuers]
+    leaves = [certificate for certificate in leaves if not certificate.self_issued] or leaves  # a root of another chain
     if chain[0] in leaves or len(leaves) == 1:
         return chain[0] if chain[0] in leaves else leaves[0]
     raise CertificateError("the chain has no clear order: put the signing certificate first")

@@ -1,8 +1,9 @@
 """Is this firmware signed by the key of this certificate?
 
 The digest is SHA-256 in every scheme (L01.FR.12). The key decides which schemes can be meant: an RSA key signs with
-RSA-PSS (any salt length, as signers differ; MGF1 with SHA-256) or PKCS #1 v1.5 (as EVerest's own test images), an EC
-key with ECDSA (DER). Whether the certificate is to be trusted is not asked here: see `trust`.
+RSA-PSS (any salt length, as signers differ; MGF1 with SHA-256) or PKCS #1 v1.5 (as EVerest's own test images), an RSA
+key that its certificate keeps for PSS (RFC 4055) with PSS alone, an EC key with ECDSA (DER). Whether the certificate is
+to be trusted is not asked here: see `trust`.
 
     verify(certificate, request.signature, digest, {"rsa-pss", "ecdsa"})    # "rsa-pss", or SignatureError
 """
@@ -18,6 +19,7 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
+from cryptography.x509.oid import PublicKeyAlgorithmOID
 
 from everest_system.io.trust.verification_error import SignatureError
 
@@ -51,7 +53,7 @@ def verify(certificate: x509.Certificate, signature: str, sha256: bytes, schemes
     """
     raw = _decode(signature)
     try:
-        scheme = _scheme(certificate.public_key(), raw, sha256)
+        scheme = _scheme(certificate, raw, sha256)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise SignatureError("the signature cannot be checked with the key of the signing certificate") from error
     if scheme is None:
@@ -89,10 +91,12 @@ def _decode(text: str) -> bytes:
         raise SignatureError("the signature is not base64") from error
 
 
-def _scheme(key: object, signature: bytes, sha256: bytes) -> Scheme | None:
+def _scheme(certificate: x509.Certificate, signature: bytes, sha256: bytes) -> Scheme | None:
+    key = certificate.public_key()
     match key:
         case rsa.RSAPublicKey():
-            for scheme, kind in _RSA_PADDINGS:
+            only_pss = certificate.public_key_algorithm_oid == PublicKeyAlgorithmOID.RSASSA_PSS
+            for scheme, kind in _RSA_PADDINGS[: 1 if only_pss else None]:
                 try:
                     key.verify(signature, sha256, kind, _SHA256)
                 except InvalidSignature:

@@ -2,7 +2,10 @@
 
 Two ways, chosen by `firmware.chain`: "anchors": a path must lead to one of the configured trust anchors and obey
 every rule of `certificate_path`; "everest": EVerest has checked the chain before it forwarded the request, and only
-the signing certificate's own dates and key are looked at. Either way nothing on the way may stand on a CRL.
+the signing certificate's own dates and key are looked at. Either way nothing on the way may stand on a CRL; with
+`firmware.crl_policy = "require"` a current CRL must speak for everything that a CRL can take back.
+
+A clock that stands before the day on which this software was built is not believed: see `known_time`.
 
 The files are read at each check, so that a new anchor or CRL counts at once and nothing is kept in memory between
 updates. A broken or missing file refuses every certificate until it is mended: a CRL that silently drops out would
@@ -14,7 +17,7 @@ bring a revoked certificate back.
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
@@ -22,6 +25,7 @@ from cryptography import x509
 
 from everest_system.io.trust.certificate_path import RULES, VOUCHED_RULES, Issuers, judge
 from everest_system.io.trust.certificates import Certificate, pem_blocks, read_certificate, read_chain
+from everest_system.io.trust.known_time import KnownTime
 from everest_system.io.trust.revocation import RevocationList, check_revocation, read_revocation_list
 from everest_system.io.trust.verification_error import CertificateError, TrustError
 
@@ -31,6 +35,10 @@ MAX_FILE = 16 * 1024 * 1024
 MAX_FILES = 1000
 """Files in one folder."""
 
+CrlPolicy = Literal["try", "require"]
+"""Whether a certificate whose revocation cannot be looked up will do."""
+
+_EVER = datetime.min.replace(tzinfo=UTC)
 _ANCHOR_SUFFIXES = {".pem", ".crt", ".cer", ".der"}
 _CRL_SUFFIXES = {".pem", ".crl", ".der"}
 
@@ -43,7 +51,10 @@ class Trust:
             `*.cer` and `*.der` count.
         crls: CRLs (PEM or DER), or folders of them; in a folder `*.pem`, `*.crl` and `*.der` count.
         chain: who vouches for the signing certificate.
-        on_warning: told in one line of each certificate whose revocation could not be looked up.
+        on_warning: told in one line of each certificate whose revocation could not be looked up, and of a clock that
+            is not believed.
+        crl_policy: `require` refuses what `try` only warns of: no current CRL speaks of a certificate on the way.
+        built: the day on which this software was built, with a time zone; a clock before it is wrong.
     """
 
     def __init__(
@@ -52,10 +63,15 @@ class Trust:
         crls: Sequence[Path] = (),
         chain: Literal["anchors", "everest"] = "anchors",
         on_warning: Callable[[str], None] = lambda _: None,
+        *,
+        crl_policy: CrlPolicy = "try",
+        built: datetime = _EVER,
     ) -> None:
         self._anchor_paths, self._crl_paths = tuple(anchors), tuple(crls)
         self._chain = chain
         self._on_warning = on_warning
+        self._crl_policy = crl_policy
+        self._built = built
 
     def check_files(self) -> None:
         """Read all files once, to find the broken ones before they are needed.
@@ -71,7 +87,7 @@ class Trust:
 
         Args:
             certificate_pem: the signing certificate in PEM, as it came; the intermediates may follow it.
-            now: the time to judge validity by, with a time zone.
+            now: what the clock says, with a time zone.
 
         Returns:
             The signing certificate, for `signature.verify`.
@@ -85,40 +101,50 @@ class Trust:
             raise CertificateError("no trust anchor is configured: set firmware.trust_anchors")
         issuers = Issuers(self._anchors(), others)
         lists = self._crls()
+        time = KnownTime.told(now, self._built)
         if self._chain == "everest":
-            judge((signer,), now, VOUCHED_RULES)
-            warnings = self._revocations(issuers.ancestors(signer), issuers, lists, now)
+            judge((signer,), time, VOUCHED_RULES)
+            warnings = self._revocations(issuers.ancestors(signer), issuers, lists, time)
         else:
-            warnings = self._find_path(signer, issuers, lists, now)
+            warnings = self._find_path(signer, issuers, lists, time)
+        if not time.exact:
+            self._on_warning(
+                f"the clock says {now:%Y-%m-%d}, before this software was built ({self._built:%Y-%m-%d}): "
+                "a certificate that has expired since then cannot be told"
+            )
         for warning in warnings:
             self._on_warning(warning)
         return signer.parsed
 
     def _find_path(
-        self, signer: Certificate, issuers: Issuers, lists: list[RevocationList], now: datetime
+        self, signer: Certificate, issuers: Issuers, lists: list[RevocationList], time: KnownTime
     ) -> list[str]:
         """Try the paths until one is good; else the first one's fault is the answer, or that of a revoked one."""
         faults: list[CertificateError] = []
         for path in issuers.paths(signer):
             try:
-                judge(path, now, RULES)
-                return self._revocations(path, issuers, lists, now)
+                judge(path, time, RULES)
+                return self._revocations(path, issuers, lists, time)
             except CertificateError as error:
                 faults.append(error)
         raise next((fault for fault in faults if fault.response == "RevokedCertificate"), faults[0])
 
     def _revocations(
-        self, path: Sequence[Certificate], issuers: Issuers, lists: list[RevocationList], now: datetime
+        self, path: Sequence[Certificate], issuers: Issuers, lists: list[RevocationList], time: KnownTime
     ) -> list[str]:
-        warnings = []
+        """Look every certificate up: what is not known of their revocation, where that is no reason to refuse."""
+        unknown = []
         for certificate in path:
-            warning = check_revocation(certificate, issuers.of(certificate), lists, now)
+            own = (certificate,) if certificate.issued_by(certificate) else ()  # a root may take itself back
+            warning = check_revocation(certificate, (*issuers.of(certificate), *own), lists, time)
             # Who is trusted for himself is taken back by removing him: that no CRL speaks of him is as it should be.
-            if warning and not (certificate.self_issued or issuers.trusted(certificate)):
-                warnings.append(warning)
-        if warnings and not self._crl_paths:
-            return ["revocation of the signing certificate is not checked: firmware.crls is empty"]
-        return warnings
+            if warning and not (own or issuers.trusted(certificate)):
+                unknown.append(warning)
+        if unknown and not self._crl_paths:
+            unknown = ["revocation of the signing certificate is not checked: firmware.crls is empty"]
+        if unknown and self._crl_policy == "require":
+            raise CertificateError(f"{unknown[0]}; firmware.crl_policy requires a CRL")
+        return unknown
 
     def _anchors(self) -> list[Certificate]:
         anchors: list[Certificate] = []

@@ -11,6 +11,7 @@ import typer
 from everest_system.commands.configured import settings_of
 from everest_system.commands.options import Config, examples
 from everest_system.fsm.errors import WorldError
+from everest_system.version import BUILT
 
 _LARGEST_TEXT = 1024 * 1024
 
@@ -80,7 +81,7 @@ def verify(
     chain = "anchors" if anchor else firmware.chain
     if chain == "everest":
         _note("nobody vouches for the certificate here (no --anchor): only its dates and key are looked at")
-    trust = Trust(anchors, crl or firmware.crls, chain, _note)
+    trust = Trust(anchors, crl or firmware.crls, chain, _note, crl_policy=firmware.crl_policy, built=BUILT)
     with _naming(certificate):
         signer = trust.check(_text(certificate), datetime.now(UTC))
     with _naming(signature):

@@ -82,6 +82,13 @@ class Firmware(Section):
         default=(), description="PEM files, or folders of them: the manufacturer's root certificates."
     )
     crls: Paths = Field(default=(), description="PEM files, or folders of them: lists of revoked certificates.")
+    crl_policy: Literal["try", "require"] = Field(
+        default="try",
+        description=(
+            "Where no current list speaks of a certificate, because there is none or it is out of date: `try` warns "
+            "and goes on, `require` answers InvalidCertificate. Who is on a list is refused either way."
+        ),
+    )
     unsigned: Literal["auto", "reject", "accept"] = Field(
         default="auto",
         description=(
@@ -137,4 +144,6 @@ class Firmware(Section):
     def _agrees(self) -> Self:
         if self.installer == "command" and not self.command.install:
             raise contradiction("command.install", 'must be set, since firmware.installer is "command"')
+        if self.crl_policy == "require" and not self.crls:
+            raise contradiction("crls", 'must be set, since firmware.crl_policy is "require"')
         return self

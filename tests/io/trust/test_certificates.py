@@ -61,10 +61,13 @@ def test_signer_comes_first(order) -> None:
 
 
 def test_first_of_two_leaves_is_the_signer() -> None:
-    """With two certificates that issued none, OCPP's order decides: the first."""
+    """With two certificates that issued none, OCPP's order decides: the first; roots beside them do not count."""
     other = Issuer.root("Somebody else")
-    assert common_names(LEAF.pem + other.pem)[0] == "CN=Maker Firmware"
-    assert common_names(other.pem + LEAF.pem)[0] == "CN=Somebody else"
+    twin = MIDDLE.issue("twin")
+    assert common_names(LEAF.pem + twin.pem)[0] == "CN=Maker Firmware"
+    assert common_names(twin.pem + LEAF.pem)[0] == "CN=twin"
+    assert common_names(other.pem + LEAF.pem)[0] == "CN=Maker Firmware"
+    assert common_names(other.pem + ROOT.pem)[0] == "CN=Somebody else"
 
 
 def test_unclear_order_is_refused() -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from support.pki import NOW, Issuer, key_usage, private_key
 
 from everest_system.io.trust.certificates import Certificate, read_certificate
+from everest_system.io.trust.known_time import KnownTime
 from everest_system.io.trust.revocation import check_revocation, read_revocation_list
 from everest_system.io.trust.verification_error import CertificateError
 
@@ -17,6 +18,7 @@ ROOT = Issuer.root()
 LEAF = ROOT.issue()
 OTHER = ROOT.issue("Other")
 DAY = timedelta(days=1)
+TIME = KnownTime(NOW, NOW)
 
 
 def der(crl: str) -> bytes:
@@ -32,7 +34,7 @@ def read(issuer: Issuer) -> Certificate:
 
 def check(*crls: str, issuer: Issuer | None = ROOT) -> str | None:
     lists = [read_revocation_list(der(crl), f"{number}.crl") for number, crl in enumerate(crls)]
-    return check_revocation(read(LEAF), [read(issuer)] if issuer else [], lists, NOW)
+    return check_revocation(read(LEAF), [read(issuer)] if issuer else [], lists, TIME)
 
 
 def revoked(*crls: str, issuer: Issuer = ROOT) -> bool:
@@ -63,7 +65,7 @@ def test_revocation_outlives_its_list() -> None:
         ([], "no CRL of CN=Maker Root"),
         ([Issuer.root("Somebody").crl()], "no CRL of CN=Maker Root"),
         ([ROOT.crl(next_update=NOW - timedelta(seconds=1))], "0.crl: out of date"),
-        ([ROOT.crl(last_update=NOW + DAY)], "0.crl: out of date"),
+        ([ROOT.crl(last_update=NOW + DAY)], "0.crl: not valid yet"),
     ],
     ids=["none", "another issuer's", "expired", "not begun"],
 )
@@ -100,16 +102,24 @@ def test_issuer_that_may_not_sign_lists() -> None:
     assert revoked(ROOT.crl(LEAF), issuer=Issuer.root(usage=key_usage("key_cert_sign", "crl_sign")))
 
 
-def distribution_point(indirect: bool) -> x509.IssuingDistributionPoint:
-    point = [x509.UniformResourceIdentifier("http://maker.example/crl")]
-    return x509.IssuingDistributionPoint(point, None, False, False, None, indirect, False)
+def distribution_point(url: str | None = None, **only: object) -> x509.IssuingDistributionPoint:
+    said = {
+        "full_name": [x509.UniformResourceIdentifier(url)] if url else None,
+        "relative_name": None,
+        "only_contains_user_certs": False,
+        "only_contains_ca_certs": False,
+        "only_some_reasons": None,
+        "indirect_crl": False,
+        "only_contains_attribute_certs": False,
+    }
+    return x509.IssuingDistributionPoint(**{**said, **only})
 
 
 @pytest.mark.parametrize(
     ("extension", "critical", "why"),
     [
         (x509.DeltaCRLIndicator(1), True, "delta CRLs are not supported"),
-        (distribution_point(indirect=True), True, "indirect CRLs are not supported"),
+        (distribution_point(indirect_crl=True), True, "indirect CRLs are not supported"),
         (x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4"), b"\x05\x00"), True, "extension 1.2.3.4"),
     ],
 )
@@ -119,11 +129,67 @@ def test_lists_of_other_kinds_are_not_used(extension: x509.ExtensionType, critic
 
 
 def test_lists_with_harmless_extensions_are_used() -> None:
-    """A number, an unknown extension that is not critical, and a distribution point change nothing."""
+    """A number and an unknown extension that is not critical change nothing."""
     unknown = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4"), b"\x05\x00")
-    harmless = [(x509.CRLNumber(7), False), (unknown, False), (distribution_point(indirect=False), True)]
+    harmless = [(x509.CRLNumber(7), False), (unknown, False)]
     assert revoked(ROOT.crl(LEAF, extensions=harmless))
     assert check(ROOT.crl(extensions=harmless)) is None
+
+
+URL, OTHER_URL = "http://maker.example/1.crl", "http://maker.example/2.crl"
+POINTED = ROOT.issue(
+    "Pointed",
+    extensions=[
+        (
+            x509.CRLDistributionPoints([x509.DistributionPoint([x509.UniformResourceIdentifier(URL)], *[None] * 3)]),
+            False,
+        )
+    ],
+)
+AUTHORITY = ROOT.issue("Maker CA 1", ca=True)
+IN_PART = x509.RelativeDistinguishedName([x509.NameAttribute(x509.NameOID.COMMON_NAME, "part")])
+
+
+@pytest.mark.parametrize(
+    ("point", "victim", "covered"),
+    [
+        (distribution_point(only_contains_user_certs=True), LEAF, True),
+        (distribution_point(only_contains_user_certs=True), AUTHORITY, False),
+        (distribution_point(only_contains_ca_certs=True), AUTHORITY, True),
+        (distribution_point(only_contains_ca_certs=True), LEAF, False),
+        (distribution_point(only_contains_attribute_certs=True), LEAF, False),
+        (distribution_point(only_some_reasons=frozenset({x509.ReasonFlags.key_compromise})), LEAF, False),
+        (distribution_point(URL), POINTED, True),
+        (distribution_point(OTHER_URL), POINTED, False),
+        (distribution_point(URL), LEAF, False),
+        (distribution_point(relative_name=IN_PART), LEAF, False),
+    ],
+    ids=["users", "users, CA", "CAs", "CAs, user", "attributes", "reasons", "part", "other part", "a part", "relative"],
+)
+def test_list_for_some_certificates(point: x509.IssuingDistributionPoint, victim: Issuer, covered: bool) -> None:
+    """A list for some certificates reassures nobody else, but whoever is on it is revoked (RFC 5280, 6.3.3)."""
+
+    def answer(*revoked: Issuer) -> str | None:
+        crl = read_revocation_list(der(ROOT.crl(*revoked, extensions=[(point, True)])), "part.crl")
+        return check_revocation(read(victim), [read(ROOT)], [crl], TIME)
+
+    assert (answer() is None) == covered
+    assert covered or "part.crl: made for other certificates" in str(answer())
+    with pytest.raises(CertificateError, match="revoked"):
+        answer(victim)
+
+
+def test_time_that_is_not_known() -> None:
+    """While the clock is not believed, a list is out of date only if it surely is, and never not valid yet."""
+    later = KnownTime.told(clock=NOW - 9000 * DAY, built=NOW)
+    lists = {
+        True: [ROOT.crl(), ROOT.crl(last_update=NOW + DAY)],
+        False: [ROOT.crl(next_update=NOW - timedelta(hours=1))],
+    }
+    for current, crls in lists.items():
+        for crl in crls:
+            read_list = read_revocation_list(der(crl), "list")
+            assert (check_revocation(read(LEAF), [read(ROOT)], [read_list], later) is None) == current
 
 
 @settings(max_examples=150, deadline=None, database=None)
@@ -135,7 +201,7 @@ def test_any_damage_is_read_or_refused(crl: bytes, damage: dict[float, bytes] | 
         place = int(where * len(damaged))
         damaged = damaged[:place] + what + damaged[place + 1 :]
     try:
-        answer = check_revocation(read(LEAF), [read(ROOT)], [read_revocation_list(damaged, "list")], NOW)
+        answer = check_revocation(read(LEAF), [read(ROOT)], [read_revocation_list(damaged, "list")], TIME)
     except CertificateError:
         return
     assert answer is not None or damaged == GOOD
