@@ -29,7 +29,7 @@ NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 NOT_BEFORE = datetime(2020, 1, 1, tzinfo=UTC)
 NOT_AFTER = datetime(2049, 1, 1, tzinfo=UTC)
 CODE_SIGNING = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CODE_SIGNING])
-_CURVES = {"p192": ec.SECP192R1, "p224": ec.SECP224R1, "p256": ec.SECP256R1, "p384": ec.SECP384R1}
+_CURVES = {"p192": ec.SECP192R1, "p224": ec.SECP224R1, "p256": ec.SECP256R1, "p384": ec.SECP384R1, "p521": ec.SECP521R1}
 
 
 @cache
@@ -68,7 +68,9 @@ class Issuer:
     def root(cls, common_name: str = "Maker Root", *, key: Any = None, **how: Any) -> "Issuer":
         """Make a self-signed CA; `how` as in `issue`."""
         key = key or private_key("p256", common_name)
-        return cls(_certificate(name(common_name), key, name(common_name), key, **{"ca": True, **how}), key)
+        return cls(
+            _certificate(name(common_name), key.public_key(), name(common_name), key, **{"ca": True, **how}), key
+        )
 
     def issue(self, common_name: str = "Maker Firmware", *, key: Any = None, **how: Any) -> "Issuer":
         """Issue a certificate.
@@ -80,7 +82,11 @@ class Issuer:
                 `pss` (RSA issuer: sign with PSS), `serial`.
         """
         key = key or private_key("p256", common_name)
-        return Issuer(_certificate(name(common_name), key, self.certificate.subject, self.key, **how), key)
+        return Issuer(self.certify(key.public_key(), common_name, **how), key)
+
+    def certify(self, public_key: Any, common_name: str = "Maker Firmware", **how: Any) -> x509.Certificate:
+        """Issue a certificate for a public key whose private half nobody here has; `how` as in `issue`."""
+        return _certificate(name(common_name), public_key, self.certificate.subject, self.key, **how)
 
     @property
     def pem(self) -> str:
@@ -134,7 +140,7 @@ def _digest_for(key: Any, digest: hashes.HashAlgorithm) -> Any:
 
 def _certificate(
     subject: x509.Name,
-    subject_key: Any,
+    public_key: Any,
     issuer: x509.Name,
     issuer_key: Any,
     *,
@@ -148,7 +154,7 @@ def _certificate(
     pss: bool = False,
     serial: int | None = None,
 ) -> x509.Certificate:
-    builder = x509.CertificateBuilder(subject_name=subject, issuer_name=issuer, public_key=subject_key.public_key())
+    builder = x509.CertificateBuilder(subject_name=subject, issuer_name=issuer, public_key=public_key)
     builder = builder.serial_number(serial or x509.random_serial_number())
     builder = builder.not_valid_before(not_before).not_valid_after(not_after)
     if ca:
