@@ -2,8 +2,10 @@
 
 The process is ended by SIGKILL and started again at once, as systemd does, with a real broker, a real server, and an
 EVerest that lives on. Each story is an update and a log upload, and kills at moments drawn from a seed: while it
-starts, at work, right after a status, when all is done. The seed is printed; EVEREST_SYSTEM_SEED=… plays it again (the
-moments, that is: the machine has its own pace).
+starts, at work, right after a status, when all is done. A failure prints the seed, the kills, the service's log and all
+that went over the broker in the order of time, and the store; EVEREST_SYSTEM_SEED=… plays it again (the moments, that
+is: the machine has its own pace). No deadline goes by the clock alone: a story has failed when the service was alive
+for long and nothing came of it.
 
 Where a kill is to hit one system call, strace delivers it as the service enters that call. `make soak` kills more.
 """
@@ -17,12 +19,13 @@ import signal
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support.evidence import WireRecord, evidence
 from support.http_server import File, Reply
 from support.peers import program, require
 from support.service_process import ServiceProcess
@@ -32,6 +35,8 @@ from everest_system.everest_side import EverestSide, EverestSideError, NoStatusE
 from everest_system.fsm.errors import WorldError
 
 EVEREST_S = 1.0  # between two heartbeats, if nobody has configured it otherwise: the pace that is assumed at first
+PATIENCE = 150  # signs of life without a step, a status or a start in between: 45 s where nothing is in the way
+LONGEST_S = 300.0  # and if there are no signs of life
 KILLS = 5  # a story has: a step that was resumed more often without coming further would end
 STORIES, SOAK_STORIES = 6, 100
 BIG = IMAGE * 6  # one sync of its part, and some
@@ -91,17 +96,66 @@ class Csms:
                 continue  # the service is not there just now
 
 
-def begin(
+@dataclass(frozen=True)
+class Play:
+    """A story under way, with both requests accepted."""
+
+    story: Story
+    service: ServiceProcess
+    everest: EverestSide
+    seen: WireRecord
+
+    def kill(self) -> None:
+        """End the service as a power cut does, and wait until its supervisor has started it again."""
+        starts = self.service.starts
+        self.seen.note(f"kill {len(self.service.exits) + 1}")
+        os.kill(self.service.pid, signal.SIGKILL)
+        wait_until(lambda: self.service.starts > starts)
+
+    def finish(self, *, everest_lives: bool = True) -> None:
+        """Wait for the end of both requests, and look at what has to hold then."""
+        service, story, state = self.service, self.story, self.service.state_dir
+        self.wait_until(lambda: set(heard(self.everest, 1).split()) & ENDS, "the update has no end status")
+        self.wait_until(lambda: "Uploaded" in heard(self.everest, 2).split(), "the upload has no end status")
+        self.wait_until(lambda: waiting(service) == 0, "statuses wait")
+        self.wait_until(lambda: not leftovers(state), f"there are leftovers in {state}")
+        if everest_lives:
+            assert re.fullmatch(story.legal, heard(self.everest, 1)), heard(self.everest, 1)
+            assert re.fullmatch(LOGS, heard(self.everest, 2)), heard(self.everest, 2)
+        slots = state / "slots"
+        assert (slots / "a" / "image").read_bytes() == OLD
+        assert (slots / "current").readlink() == Path("b" if story.succeeds else "a")
+        if story.succeeds:
+            assert (slots / "b" / "image").read_bytes() == story.image
+        else:
+            assert not list((slots / "b").iterdir())
+        assert not [line for line in service.log if line.get("level") in {"error", "critical"}]
+        assert set(service.exits) <= {-signal.SIGKILL}
+
+    def wait_until(self, holds: Callable[[], object], failure: str) -> None:
+        """Wait for as long as the service gets on, and `PATIENCE` signs of life longer."""
+        deadline, moved, since = time.monotonic() + LONGEST_S, (0, 0, 0), 0
+        while not tried(holds):
+            now = (len(self.everest.arrived), len(self.service.lines(" -> ")), self.service.starts)
+            if now != moved:
+                moved, since = now, self.seen.signs_of_life
+            assert not self.everest.ended, self.everest.ended
+            assert self.seen.signs_of_life - since < PATIENCE, f"{failure}, though the service lives"
+            assert time.monotonic() < deadline, f"{failure} after {LONGEST_S:g} s"
+            time.sleep(0.02)
+
+
+@contextlib.contextmanager
+def playing(
     station: Station,
-    story: Story,
     name: str,
     *,
     heartbeat_s: float = 0.1,
     under: list[str] | None = None,
     config: dict[str, Any] | None = None,
-) -> tuple[ServiceProcess, EverestSide]:
+) -> Iterator[Play]:
     """A supervised service whose EVerest it knows by its pace, with both requests accepted."""
-    slots = station.folder / "state" / "slots"
+    story, slots = STORY[name], station.folder / "state" / "slots"
     (slots / "a").mkdir(parents=True)
     (slots / "a" / "image").write_bytes(OLD)
     (slots / "current").symlink_to("a")
@@ -114,45 +168,27 @@ def begin(
     patient = {"station": {"registration_timeout_s": 3600}}
     service = station.service({"firmware": firmware, **patient, **(config or {})}, start=False)
     service.under = under or []
-    service.start()
-    service.supervise()
-    everest = station.everest(heartbeat_s=heartbeat_s)
-    if heartbeat_s != EVEREST_S:
-        wait_until(lambda: known_pace(service) < EVEREST_S / 2)
-    path = "/fw.bin"
-    if name == "gone":
-        station.http.plan(path, Reply(status=404))
-    else:
-        station.http.files[path] = File(story.image, etag='"it"')
-    request = {"location": station.http.url(path), "request_id": 1, "retries": 3, "retry_interval_s": 0}
-    if story.signed:
-        request |= station.maker.signed(b"something else" if name == "forged" else story.image)
-    assert everest.call("update_firmware", request) == "Accepted"
-    assert everest.call("upload_logs", {"location": station.http.url("/logs/"), "request_id": 2})
-    return service, everest
-
-
-def finish(
-    station: Station, service: ServiceProcess, everest: EverestSide, story: Story, *, everest_lives: bool = True
-) -> None:
-    """Wait for the end of both requests, and look at what has to hold then."""
-    everest.wait_for(lambda status: status.request_id == 1 and status.word in ENDS, timeout_s=30)
-    everest.wait_for("Uploaded", 2, timeout_s=30)
-    wait_until(lambda: service.ask("status")["modules"]["system_api"]["messages_waiting"] == 0)
-    state = service.state_dir
-    wait_until(lambda: not leftovers(state), lambda: leftovers(state))
-    if everest_lives:
-        assert re.fullmatch(story.legal, heard(everest, 1)), heard(everest, 1)
-        assert re.fullmatch(LOGS, heard(everest, 2)), heard(everest, 2)
-    slots = state / "slots"
-    assert (slots / "a" / "image").read_bytes() == OLD
-    assert (slots / "current").readlink() == Path("b" if story.succeeds else "a")
-    if story.succeeds:
-        assert (slots / "b" / "image").read_bytes() == story.image
-    else:
-        assert not list((slots / "b").iterdir())
-    assert not [line for line in service.log if line.get("level") in {"error", "critical"}], service.log_text()
-    assert set(service.exits) <= {-signal.SIGKILL}, service.log_text()
+    with evidence(station.broker, service) as seen:
+        service.start()
+        service.supervise()
+        everest = station.everest(heartbeat_s=heartbeat_s)
+        if heartbeat_s != EVEREST_S:
+            wait_until(lambda: known_pace(service) < EVEREST_S / 2)
+        path = "/fw.bin"
+        if name == "gone":
+            station.http.plan(path, Reply(status=404))
+        else:
+            station.http.files[path] = File(story.image, etag='"it"')
+        request = {"location": station.http.url(path), "request_id": 1, "retries": 3, "retry_interval_s": 0}
+        if story.signed:
+            request |= station.maker.signed(b"something else" if name == "forged" else story.image)
+        assert everest.call("update_firmware", request, LONGEST_S) == "Accepted"
+        assert everest.call("upload_logs", {"location": station.http.url("/logs/"), "request_id": 2}, LONGEST_S)
+        csms = Csms(everest)
+        try:
+            yield Play(story, service, everest, seen)
+        finally:
+            csms.end()
 
 
 def heard(everest: EverestSide, request_id: int) -> str:
@@ -175,17 +211,25 @@ def known_pace(service: ServiceProcess) -> float:
     return EVEREST_S if row is None or row[0] is None else float(row[0])
 
 
-def wait_until(holds: Callable[[], bool], told: Callable[[], object] = str, timeout_s: float = 15) -> None:
-    """Wait for what no event tells of; the service may be starting anew just now."""
-    deadline = time.monotonic() + timeout_s
-    while True:
-        try:
-            if holds():
-                return
-        except (OSError, sqlite3.Error, WorldError):
-            pass
-        assert time.monotonic() < deadline, told()
+def waiting(service: ServiceProcess) -> int:
+    """How many statuses wait for EVerest."""
+    return int(service.ask("status")["modules"]["system_api"]["messages_waiting"])
+
+
+def wait_until(holds: Callable[[], object]) -> None:
+    """Wait for what no event tells of."""
+    deadline = time.monotonic() + LONGEST_S
+    while not tried(holds):
+        assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+def tried(holds: Callable[[], object]) -> object:
+    """Whether it holds; the service may be starting anew just now."""
+    try:
+        return holds()
+    except (OSError, sqlite3.Error, WorldError):
+        return False
 
 
 def seed_of(number: int) -> int:
@@ -195,40 +239,28 @@ def seed_of(number: int) -> int:
     return base + number
 
 
-def kill(service: ServiceProcess) -> None:
-    """End the process as a power cut does, and wait until its supervisor has started it again."""
-    starts = service.starts
-    os.kill(service.pid, signal.SIGKILL)
-    wait_until(lambda: service.starts > starts)
-
-
 def play(station: Station, number: int) -> None:
     """One story with its kills."""
     dice = random.Random(seed_of(number))
     name = list(STORY)[number % len(STORY)]
     # A slower heartbeat: more is said and not yet known to be heard. A longer span: it comes further between two kills.
     heartbeat_s, span_s = EVEREST_S if number % 5 == 4 else 0.1, dice.choice([0.3, 0.3, 0.8])
-    service, everest = begin(station, STORY[name], name, heartbeat_s=heartbeat_s)
-    csms = Csms(everest)
-    try:
+    with playing(station, name, heartbeat_s=heartbeat_s) as story:
         since = 0
         for _ in range(KILLS):
             at = dice.choice(["starting", "status", "working", "working"])
             moment_s = dice.uniform(0, span_s)
             if at == "status":
-                wait_for_next_status(everest)
+                wait_for_next_status(story.everest)
             else:
                 if at == "working":
-                    service.wait_for("connected to the broker", since=since)
+                    story.service.wait_for("connected to the broker", since=since)
                 time.sleep(moment_s)  # the moment itself
-            print(f"killed: {at}, {moment_s:.3f} s, after {heard(everest, 1)!r} and {heard(everest, 2)!r}")
-            since = len(service.log)
-            kill(service)
-        finish(station, service, everest, STORY[name])
-    finally:
-        csms.end()
-        print(service.log_text())
-    assert service.exits == [-signal.SIGKILL] * KILLS
+            story.seen.note(f"{at}, {moment_s:.3f} s")
+            since = len(story.service.log)
+            story.kill()
+        story.finish()
+        assert story.service.exits == [-signal.SIGKILL] * KILLS
 
 
 def wait_for_next_status(everest: EverestSide) -> None:
@@ -250,41 +282,32 @@ def test_killed_at_random(station: Station, number: int):
 @pytest.mark.parametrize(("name", "heartbeat_s"), [("reboot", 0.1), ("unsigned", EVEREST_S)])
 def test_killed_after_each_status(station: Station, name: str, heartbeat_s: float):
     """Killed as soon as EVerest has a status, after each of them, the last one too, it says the next one, and once."""
-    story = STORY[name]
-    service, everest = begin(station, story, name, heartbeat_s=heartbeat_s)
-    csms = Csms(everest)
-    words = re.sub(r"\(.*\)\*", "", story.legal).split()
-    try:
+    words = re.sub(r"\(.*\)\*", "", STORY[name].legal).split()
+    with playing(station, name, heartbeat_s=heartbeat_s) as story:
         for word in words:
-            everest.wait_for(word, 1)
-            kill(service)
-        finish(station, service, everest, story)
-    finally:
-        csms.end()
-    assert service.exits == [-signal.SIGKILL] * len(words)
+            story.wait_until(lambda word=word: word in heard(story.everest, 1).split(), f"no {word}")
+            story.kill()
+        story.finish()
+        assert story.service.exits == [-signal.SIGKILL] * len(words)
 
 
 @REAL
 def test_power_cuts(station: Station):
     """Power cuts end EVerest too: what the old one may not have passed on is said to the new one, in order."""
-    story = STORY["reboot"]
-    service, everest = begin(station, story, "reboot")
-    csms = Csms(everest)
-    try:
+    with playing(station, "reboot") as story:
+        everest = story.everest
         for _ in range(KILLS):
             wait_for_next_status(everest)
-            kill(service)
+            story.kill()
             everest.restart()
-        finish(station, service, everest, story, everest_lives=False)
-    finally:
-        csms.end()
-    # Each EVerest forgets what the last one heard: of each request it is told the latest, which may be a repetition.
-    update = [word for word, _ in itertools.groupby(heard(everest, 1).split())]
-    order = "(Downloading )?(Downloaded )?(SignatureVerified )?(InstallScheduled SignatureVerified )*"
-    order += "(InstallScheduled )?(Installing )?(InstallRebooting )?Installed"
-    assert re.fullmatch(order, " ".join(update)), update
-    upload = [word for word, _ in itertools.groupby(heard(everest, 2).split())]
-    assert re.fullmatch(LOGS, " ".join(upload)), upload
+        story.finish(everest_lives=False)
+        # Each EVerest forgets what the last one heard: of each request it is told the latest, maybe again.
+        update = [word for word, _ in itertools.groupby(heard(everest, 1).split())]
+        order = "(Downloading )?(Downloaded )?(SignatureVerified )?(InstallScheduled SignatureVerified )*"
+        order += "(InstallScheduled )?(Installing )?(InstallRebooting )?Installed"
+        assert re.fullmatch(order, " ".join(update)), update
+        upload = [word for word, _ in itertools.groupby(heard(everest, 2).split())]
+        assert re.fullmatch(LOGS, " ".join(upload)), upload
 
 
 @pytest.mark.soak
@@ -329,15 +352,9 @@ CALLS = {
 def test_killed_at_a_system_call(station: Station, moment: str):
     """Killed right before a sync, a rename or a commit takes effect, it goes on to the same end."""
     call = CALLS[moment]
-    story = STORY[call.story]
-    service, everest = begin(station, story, call.story, under=call.strace(station.folder / "state"))
-    csms = Csms(everest)
-    try:
-        finish(station, service, everest, story)
-    finally:
-        csms.end()
-        print(service.log_text())
-    assert service.exits == [-signal.SIGKILL]
+    with playing(station, call.story, under=call.strace(station.folder / "state")) as story:
+        story.finish()
+        assert story.service.exits == [-signal.SIGKILL]
 
 
 @REAL
@@ -351,10 +368,6 @@ def test_killed_by_the_reboot(station: Station, booted: bool):
     script.write_text(f"#!/bin/sh\n{come if booted else ''}\n[ -e {once} ] && {come}\ntouch {once}\nkill -KILL $PPID\n")
     script.chmod(0o755)
     platform = {"kind": "command", "boot_id_file": str(boot_id), "command": {"reboot": [str(script)]}}
-    service, everest = begin(station, STORY["reboot"], "reboot", config={"platform": platform})
-    csms = Csms(everest)
-    try:
-        finish(station, service, everest, STORY["reboot"])
-    finally:
-        csms.end()
-    assert service.exits == [-signal.SIGKILL] * (1 if booted else 2)
+    with playing(station, "reboot", config={"platform": platform}) as story:
+        story.finish()
+        assert story.service.exits == [-signal.SIGKILL] * (1 if booted else 2)
