@@ -135,10 +135,12 @@ class Trust:
         """Look every certificate up: what is not known of their revocation, where that is no reason to refuse."""
         unknown = []
         for certificate in path:
-            own = (certificate,) if certificate.issued_by(certificate) else ()  # a root may take itself back
+            trusted = issuers.trusted(certificate)
+            root = certificate.self_issued and (trusted or certificate.issued_by(certificate))
+            own = (certificate,) if root else ()  # a root may take itself back
             warning = check_revocation(certificate, (*issuers.of(certificate), *own), lists, time)
             # Who is trusted for himself is taken back by removing him: that no CRL speaks of him is as it should be.
-            if warning and not (own or issuers.trusted(certificate)):
+            if warning and not (root or trusted):
                 unknown.append(warning)
         if unknown and not self._crl_paths:
             unknown = ["revocation of the signing certificate is not checked: firmware.crls is empty"]
