@@ -184,7 +184,8 @@ def _slots(simulation: Simulation, accepted: list[Job]) -> Iterator[str]:
             yield f"slots: {slots.current} is to come up next with {starts}, it should be {good}"
         # Where no order to reboot is obeyed, all that the station can do is to give it.
         is_obeyed = world.reboot == "comes" and world.restart == "ok"
-        if slots.current != slots.running and (is_obeyed or not _tried_to_leave(simulation, module_id)):
+        owes_order = world.roll_back == "ok" and not _tried_to_leave(simulation, module_id)
+        if slots.current != slots.running and (is_obeyed or owes_order):
             yield f"slots: {slots.running} runs, the next boot comes up with {slots.current}"
         running = "a"
         for at, verb, slot in slots.log:

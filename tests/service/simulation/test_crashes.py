@@ -12,6 +12,7 @@ from everest_system.simulation.run import play, simulation_of
 from everest_system.simulation.scenario import load
 
 GRID = sorted((Path(__file__).parents[2] / "crash_grid").glob("*.toml"))
+SCENARIOS = sorted((Path(__file__).parents[2] / "scenarios").glob("*.toml"))
 FEWEST_CASES = 2_500
 STORY: dict[str, Any] = {
     "title": "t",
@@ -29,6 +30,13 @@ def test_every_crash(file: Path, record_property: Any) -> None:
     found = crashes(scenario)
     assert not found.violations, "\n".join(found.violations)
     record_property("crash_cases", found.cases)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("file", SCENARIOS, ids=lambda file: file.stem)
+def test_every_crash_of_a_scenario(file: Path, record_property: Any) -> None:
+    """The same holds for the scenarios, which nobody wrote to be crashed."""
+    test_every_crash(file, record_property)
 
 
 def test_the_grid_is_no_smaller_than_it_was() -> None:
