@@ -1,13 +1,9 @@
 """The station in virtual time.
 
-The reactor, the station and its machines are the real ones; everything around them is played. Time jumps: the reactor
-takes turns until nothing is left to do now, then the clock goes on to whatever is next, be it a timer of the station's
-or something that the world, EVerest or the operator is going to do.
-
-Two things happen all the time and mean nothing most of the time: EVerest's heartbeats and our communication checks.
-They are counted, not run. On the way to the next event only the last ones before it take place, at their own time; all
-heartbeats are run for as long as somebody waits for one (EVerest has just come, a status may have been heard). The
-tries to reach a broker that is away are left out too. With `counts=False` everything is run.
+The reactor, the station and its machines are the real ones; everything around them is played. Time jumps from one thing
+that happens to the next (see `time_jumps`): a timer of the station's, or something that the world, EVerest or the
+operator is going to do. Heartbeats and communication checks that nobody waits for are counted, not run, and tries to
+reach a broker that is away are left out; with `counts=False` everything is run.
 
     with Simulation(settings) as simulation:
         simulation.begin()
@@ -27,35 +23,24 @@ from typing import Any, Self
 
 from structlog.testing import capture_logs
 
-from everest_system.broker import RECONNECT
 from everest_system.configuration.settings import Settings
 from everest_system.fsm.orders import SetSystemTime
-from everest_system.fsm.presence.events import HeartbeatsMissing
-from everest_system.fsm.presence.machine import BASELINE
-from everest_system.fsm.presence.states import PresenceState
 from everest_system.io.control.server import ControlRequest
 from everest_system.io.mqtt.topics import Topics
 from everest_system.ports import BootedInPlace
 from everest_system.simulation.agenda import Agenda
 from everest_system.simulation.behaviour import EverestBehaviour, WorldBehaviour
 from everest_system.simulation.broker import FakeBroker, Health
+from everest_system.simulation.chronicle import Chronicle
 from everest_system.simulation.clock import FakeClock, microseconds
 from everest_system.simulation.crash_points import AWAY_S, SuddenEnd, Watch
 from everest_system.simulation.everest import FakeEverest
 from everest_system.simulation.memory import FakeMemory
 from everest_system.simulation.service_life import ServiceLife
-from everest_system.simulation.timeline import Entry, Timeline
+from everest_system.simulation.time_jumps import TimeJumps
 from everest_system.simulation.world import World
-from everest_system.station import COMMUNICATION_CHECK, OWN
 
 STARTS = datetime(2026, 11, 22, 8, tzinfo=UTC)
-MOST_TURNS_AT_ONCE = 20_000  # more without time passing is a loop without an end
-_CHECK = (OWN, COMMUNICATION_CHECK)
-_RECONNECT = (OWN, RECONNECT)
-
-
-class StuckError(RuntimeError):
-    """Time does not go on: the station or the world has always something more to do now."""
 
 
 class Simulation:
@@ -94,14 +79,11 @@ class Simulation:
         self.world = World(world or WorldBehaviour(), self.clock)
         self.memory = FakeMemory()
         self.life: ServiceLife | None = None
-        self.timeline = Timeline(title)
-        self.stepped_at: list[int] = []
-        self._counts = counts
+        self._chronicle = Chronicle(self.clock, self.memory, title)
+        self.timeline = self._chronicle.timeline
+        self.stepped_at = self._chronicle.stepped_at
         self._watch = watch or Watch()
         self._power_is_on = True
-        self._told = 0
-        self._lines: list[Any] = []
-        self._lines_told = 0
         self._stack = ExitStack()
         prefix = settings.mqtt.external_prefix
         self._everests = {
@@ -110,12 +92,22 @@ class Simulation:
         }
         for one in self._everests.values():
             one.behaviour = everest or EverestBehaviour()
+        self._jumps = TimeJumps(
+            self.clock,
+            self.agenda,
+            self.broker,
+            tuple(self._everests.values()),
+            life=lambda: self.life,
+            turn=self._turn,
+            check_interval_s=settings.station.communication_check_interval_s,
+            counts=counts,
+        )
         self.broker.listener = self._to_everest
         self.change_world(self.world.behaviour)
 
     def __enter__(self) -> Self:
         self._stack.enter_context(self.clock)
-        self._lines = self._stack.enter_context(capture_logs())
+        self._chronicle.lines = self._stack.enter_context(capture_logs())
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -138,7 +130,7 @@ class Simulation:
 
     def tell(self, who: str, what: str) -> None:
         """Write a line of the timeline."""
-        self.timeline.entries.append(Entry(self.clock.elapsed, self.clock.wall, who, what))
+        self._chronicle.tell(who, what)
 
     # --- time ---
 
@@ -153,14 +145,7 @@ class Simulation:
         Raises:
             StuckError: time does not go on.
         """
-        self._settle()
-        while True:
-            stop = self._next_stop()
-            if until is not None:
-                stop = until if stop is None else min(stop, until)
-            if stop is None or stop <= self.clock.elapsed:
-                break
-            self._step_towards(stop)
+        self._jumps.run(until)
         self._count()
 
     def run_for(self, seconds: float) -> None:
@@ -296,20 +281,23 @@ class Simulation:
 
     # --- inside: the service ---
 
+    def _turn(self) -> bool:
+        return self.life is not None and self._survive(self.life.turn)
+
     def _survive(self, live: Callable[[], bool | None]) -> bool:
         """Let the service live for a moment; whether it did something, and lives on."""
         self._watch.begin_turn(self.clock.elapsed)
         try:
             did = live() is not False
         except SuddenEnd as end:
-            self._observe()
+            self._chronicle.observe()
             if end.how == "power":
                 self.cut_power(AWAY_S[end.how])
             else:
                 self.kill_service(AWAY_S[end.how])
             return False
         if did:
-            self._observe()
+            self._chronicle.observe()
         return did
 
     # --- inside: the world ---
@@ -351,129 +339,6 @@ class Simulation:
         for one in self._everests.values():
             if topic.startswith(one.topics.commands_filter.removesuffix("e2m/+")):
                 one.receive(topic, payload)
-
-    # --- inside: time ---
-
-    def _settle(self) -> None:
-        """Do all that is to be done now."""
-        for _ in range(MOST_TURNS_AT_ONCE):
-            if self.life is not None and self._survive(self.life.turn):
-                continue
-            if not self.agenda.keep() and not self._beat():
-                return
-        raise StuckError(f"always something more to do at {self.clock.elapsed / 1e6:.6f} s")
-
-    def _beat(self) -> bool:
-        """Send the heartbeats that are due now; whether there were any."""
-        due = [one for one in self._everests.values() if one.beats_reach_station and one.is_beat_due]
-        for one in due:
-            one.beat()
-        return bool(due)
-
-    def _step_towards(self, elapsed: int) -> None:
-        """Jump there, or to the last of the things before it that are counted, and do what is to be done."""
-        stop = self._last_check_before(self._last_beat_before(elapsed))
-        self._count_checks(stop)
-        self.clock.advance_to(stop)
-        for one in self._everests.values():
-            if not one.beats_reach_station:
-                one.lose_beats()
-        self._beat()  # before the timers: one that waits for a heartbeat sees it came
-        self._settle()
-
-    def _next_stop(self) -> int | None:
-        """When the next thing is that is worth a stop; None if all is quiet."""
-        stops = []
-        if self.agenda.next_at is not None:
-            stops.append(self.agenda.next_at)
-        if self.life is not None:
-            left = self.life.reactor.seconds_left()
-            stops += [self._due(left_s) for key, left_s in left.items() if not self._may_wait(key)]
-        stops += [one.next_beat_at for one in self._everests.values() if self._awaits_beat(one)]
-        return min(stops, default=None)
-
-    def _due(self, left_s: float) -> int:
-        """When a timer is due; time always goes on by a little, whatever the rounding."""
-        return self.clock.elapsed + max(microseconds(left_s), 1)
-
-    def _may_wait(self, key: tuple[str, str]) -> bool:
-        """A timer that nothing new can come of."""
-        if not self._counts:
-            return False
-        owner, name = key
-        if key == _CHECK:
-            return True
-        if key == _RECONNECT:
-            return self.broker.health != "up"
-        module_id, _, machine = owner.rpartition("/")
-        beats = machine == "presence" and self._everests[module_id].beats_reach_station
-        return beats and name == HeartbeatsMissing.__name__
-
-    def _awaits_beat(self, one: FakeEverest) -> bool:
-        """Somebody waits for a heartbeat: the outbox, or Presence, which has to meet EVerest first."""
-        if self.life is None or not one.beats_reach_station:
-            return False
-        module = self.life.station.modules[one.topics.module_id]
-        presence = module.presence.snapshot
-        is_new = (
-            one.is_fresh
-            or presence.state is PresenceState.ABSENT
-            or presence.number is None
-            or presence.number - presence.first_number < BASELINE
-        )
-        return not self._counts or is_new or module.outbox.awaits_heartbeat
-
-    def _last_check_before(self, elapsed: int) -> int:
-        """When the last communication check is on the way to `elapsed`; that itself if there is none.
-
-        It is run at its own time, so that those after it keep theirs; a heartbeat that is due before it comes with it.
-        """
-        check = self._check_grid()
-        if check is None or check[0] > elapsed:
-            return elapsed
-        due, period = check
-        return due + (elapsed - due) // period * period
-
-    def _last_beat_before(self, elapsed: int) -> int:
-        """Likewise for heartbeats: Presence shall not miss them. All modules' EVerest is one, and beats at one time."""
-        beats = (one.last_beat_at(elapsed) for one in self._everests.values() if one.beats_reach_station)
-        return min((at for at in beats if at > self.clock.elapsed), default=elapsed)
-
-    def _check_grid(self) -> tuple[int, int] | None:
-        """When the next communication check is due, and the time between two; None if nobody would hear it."""
-        if self.life is None or not self.broker.has_station:
-            return None
-        left_s = self.life.reactor.seconds_left().get(_CHECK)
-        period = microseconds(self.settings.station.communication_check_interval_s)
-        return None if left_s is None else (self._due(left_s), max(period, 1000))
-
-    def _count_checks(self, stop: int) -> None:
-        """Those that are left out on the way to `stop` came too."""
-        check = self._check_grid()
-        if check is None or check[0] >= stop:
-            return
-        due, period = check
-        number = (stop - due) // period  # the stop is one of them, which is run
-        for one in self._everests.values():
-            one.count_checks(number, stop - period)
-
-    # --- inside: what the station did ---
-
-    def _observe(self) -> None:
-        """Write the machines' steps and the station's warnings into the timeline."""
-        history = self.memory.history
-        while self._told < len(history):
-            step = history[self._told]
-            self._told += 1
-            self.stepped_at.append(self.clock.elapsed)
-            request = "" if step.request_id is None else f" {step.request_id}"
-            why = f" ({step.detail})" if step.detail else ""
-            self.tell("station", f"{step.machine}{request}: {step.source} -> {step.target}, {step.event}{why}")
-        while self._lines_told < len(self._lines):
-            line = self._lines[self._lines_told]
-            self._lines_told += 1
-            if line["log_level"] not in {"debug", "info"}:
-                self.tell("station", f"{line['log_level']}: {line['event']}")
 
     def _count(self) -> None:
         self.timeline.lasted = self.clock.elapsed
