@@ -166,17 +166,17 @@ class Outbox:
             if self.in_flight is not None and self.in_flight.seq == seq:
                 self.in_flight = None
 
-    def begin_run(self, began_at: float) -> OutboxChange:
+    def begin_run(self, began_at: float, registered_at: float) -> OutboxChange:
         """Another EVerest listens: of each request only the latest status is left to say, and it is not yet heard.
 
-        It may have listened since `began_at`, and have met before its registration what went out since then.
+        It may have listened since `began_at`; what went out between then and `registered_at` it may have dropped.
         """
         latest = {row.job: row.seq for row in self.rows.values()}
         outdated = tuple(seq for seq in self.rows if seq not in latest.values())
         self.remove(outdated)
         self._acknowledged.clear()
         self.in_flight = None
-        met = {seq for seq, at in self._sent_at.items() if at >= began_at}
+        met = {seq for seq, at in self._sent_at.items() if began_at <= at <= registered_at}
         self._sent_at.clear()
         change = self._mark([replace(row, early=row.seq in met, sent=False) for row in self.rows.values()])
         return replace(change, removed=outdated)

@@ -272,12 +272,14 @@ class Station:
         outcome = module.presence.handle(event, self.edges.clock.now())
         after = outcome.snapshot
         if after.run != before.run:
-            silence_s = module.presence.rules.timeout_s
-            transaction.add_rows(module.outbox.begin_run(self.edges.clock.now().monotonic - silence_s))
+            now_s = self.edges.clock.now().monotonic
+            registered_at = now_s if before.next_registered_at is None else before.next_registered_at
+            transaction.add_rows(module.outbox.begin_run(now_s - module.presence.silence_s, registered_at))
         elif isinstance(event, HeartbeatArrived):
             self._hear(transaction, module)
         self._adopt(transaction, key, module.presence, outcome)
-        if after.state is PresenceState.REGISTERED and before.state is not PresenceState.REGISTERED:
+        is_other = after.run != before.run or before.state is not PresenceState.REGISTERED
+        if after.state is PresenceState.REGISTERED and is_other:
             change = module.outbox.repeat_early(self._last_seq + 1)
             self._last_seq += len(change.added)
             transaction.add_rows(change)

@@ -4,18 +4,27 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from everest_system.fsm.deadlines import remaining
 from everest_system.fsm.events import EverestRestarted, WordsLost
 from everest_system.fsm.machine import TableMachine
 from everest_system.fsm.orders import Tell
-from everest_system.fsm.presence.events import HeartbeatsMissing, HeartbeatsNeverCame, RegistrationTimedOut
+from everest_system.fsm.presence.events import (
+    HeartbeatArrived,
+    HeartbeatsMissing,
+    HeartbeatsNeverCame,
+    RegistrationTimedOut,
+)
 from everest_system.fsm.presence.snapshot import Acquaintance, PresenceSnapshot
 from everest_system.fsm.presence.states import PresenceState
 from everest_system.fsm.presence.table import RECOVERY, TABLE
 
 HEARTBEAT_LIMIT = 1 << 64  # heartbeats wrap to 0 here
+TIMER_WITHIN_S = 1.0  # a wait is not aimed anew for less: the pace varies a little with each heartbeat
+SILENT_BEATS = 2  # a silence shorter than this many heartbeats is none, however slowly they come
 SLOWEST = 0.5  # after a silence, a number that grew slower than this share of the pace is another EVerest's
 KNOWN_WITHIN_S, KNOWN_WITHIN = 2.0, 0.05  # seconds, and a share of its age, that an EVerest's count may be off
 BASELINE = 5  # heartbeats that a pace is measured over: fewer may have come in a bunch
+ASSUMED_PERIOD_S = 1.0  # EVerest's default, by which it is known again while the pace is not measured
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,58 +75,89 @@ class PresenceMachine(TableMachine[PresenceSnapshot]):
 
     # --- heartbeats ---
 
+    @property
+    def silence_s(self) -> float:
+        """How long heartbeats may be gone: as configured, and longer for an EVerest that beats slowly."""
+        return max(self.rules.timeout_s, SILENT_BEATS * (self.draft.period_s or 0.0))
+
     def is_new_run(self) -> bool:
         """The number is not above the last, or below what the time passed allows: another EVerest counts."""
-        last = self.draft.number
+        last, period_s = self.draft.number, self.draft.period_s
         if last is None:
             return False
         growth = self.event.number - last
         if growth < -HEARTBEAT_LIMIT // 2:
             growth += HEARTBEAT_LIMIT  # it wrapped
         silence_s = self.now.monotonic - self.draft.heard_at
-        too_slow = silence_s >= self.rules.timeout_s and growth < SLOWEST * silence_s / self.draft.period_s
-        # The broker may have gone, and EVerest with it, to come back before we did.
-        lost_at = self.draft.lost_at
-        began_since = lost_at is not None and self._up_s() <= self.now.monotonic - lost_at
-        return bool(growth <= 0 or too_slow or began_since)
+        too_slow = period_s is not None and silence_s >= self.silence_s and growth < SLOWEST * silence_s / period_s
+        return bool(growth <= 0 or too_slow or self._may_have_begun_since_loss())
 
-    def _is_known(self) -> bool:
-        """It counts as the EVerest did that we knew before our start."""
+    def _may_have_begun_since_loss(self) -> bool:
+        """The broker may have gone, and EVerest with it, to come back before we did.
+
+        While the pace is not measured that cannot be told: another one, who hears all again, is the safe guess.
+        """
+        lost_at, period_s = self.draft.lost_at, self.draft.period_s
+        if lost_at is None:
+            return False
+        return period_s is None or self.event.number * period_s <= self.now.monotonic - lost_at
+
+    def is_registered_new_run(self) -> bool:
+        """Another EVerest counts, and its CSMS spoke before its first heartbeat."""
+        return self.draft.next_registered_at is not None and self.is_new_run()
+
+    def _known_again(self) -> Acquaintance | None:
+        """The EVerest that we knew before our start, if this one counts as it did."""
         known = self.draft.known
         if known is None or known.boot_id != self.now.boot_id or self.event.number <= known.number:
-            return False
+            return None
         up_s = self.now.monotonic - known.began_at
-        return bool(abs(self.event.number * known.period_s - up_s) <= KNOWN_WITHIN_S + KNOWN_WITHIN * up_s)
+        counted_s = self.event.number * (known.period_s or ASSUMED_PERIOD_S)
+        is_it = abs(counted_s - up_s) <= KNOWN_WITHIN_S + KNOWN_WITHIN * up_s
+        return known if is_it else None
 
     def is_registered(self) -> bool:
         """A word of its CSMS came in this run, or it had been up for long when we met it.
 
-        One whose start we saw has to show it: its CSMS may be out of reach for longer than any timeout.
+        One whose start we saw has to show it: its CSMS may be out of reach for longer than any timeout. How long it had
+        been up is only known once its pace is.
         """
-        if self.draft.registered or self.draft.number is not None:
-            return self.draft.registered
-        if self._is_known():
-            return self.draft.was_registered
-        return self._up_s() > self.rules.registration_timeout_s
+        if self.draft.registered:
+            return True
+        if self.draft.number is None:
+            known = self._known_again()
+            return known is not None and (self.draft.was_registered or self._was_old(known, known.period_s))
+        known, period_s = self.draft.known, self._measured_s()
+        return known is not None and self._was_old(known, period_s)
 
-    def _up_s(self) -> float:
-        return float(self.event.number * self.draft.period_s)
+    def _was_old(self, known: Acquaintance, period_s: float | None) -> bool:
+        return period_s is not None and known.met * period_s > self.rules.registration_timeout_s
+
+    def _counted_to(self, number: int) -> int:
+        """Heartbeats from the first that we heard of this run to `number`."""
+        return (number - self.draft.first_number) % HEARTBEAT_LIMIT
+
+    def _measured_s(self) -> float | None:
+        """The time between two heartbeats, this one included; None while there are too few."""
+        counted = self._counted_to(self.event.number)
+        if counted < BASELINE:
+            return self.draft.period_s
+        return max((self.now.monotonic - self.draft.first_at) / counted, 0.001)
 
     def hear_heartbeat(self) -> None:
         """Note the number, and the pace."""
         self._hear_again()
+        self.draft.registered = self.is_registered()
         if self.draft.number is None:
-            self.draft.registered = self.is_registered()
-            is_known = self._is_known()
-            self._meet(known=is_known)
-            self._begin_counting(known=is_known)
-            self._await_registration(self._up_s())
-        elif self.event.number - self.draft.first_number >= BASELINE:
-            was_measured = self.draft.number - self.draft.first_number >= BASELINE
-            counted_s = self.now.monotonic - self.draft.first_at
-            self.draft.period_s = max(counted_s / (self.event.number - self.draft.first_number), 0.001)
-            if not was_measured:
-                self._note_pace()
+            known = self._known_again()
+            self._meet(known=known is not None)
+            self._begin_counting(known, met=self.event.number)
+        else:
+            was_measured = self._counted_to(self.draft.number) >= BASELINE
+            self.draft.period_s = self._measured_s()
+            if self._counted_to(self.event.number) >= BASELINE and not was_measured and self.draft.known is not None:
+                self.draft.known = self._acquaintance(self.draft.known.met)
+        self._await_registration()
         self._note_heartbeat()
 
     def lose_words(self) -> None:
@@ -130,30 +170,37 @@ class PresenceMachine(TableMachine[PresenceSnapshot]):
             self.order(Tell("firmware", WordsLost()))
         self.draft.lost_at = None
 
-    def _begin_counting(self, *, known: bool) -> None:
+    def _begin_counting(self, known: Acquaintance | None, *, met: int) -> None:
+        """Count from here, at the pace of one that is `known`; `met`: the number to judge another one's age by."""
         self.draft.first_number, self.draft.first_at = self.event.number, self.now.monotonic
-        self.draft.period_s = self.draft.known.period_s if known and self.draft.known else 1.0
-        if not known:
-            self._note_pace()
+        self.draft.period_s = known.period_s if known is not None else None
+        self.draft.known = known or self._acquaintance(met)
 
-    def _note_pace(self) -> None:
-        began_at = self.now.monotonic - self._up_s()
-        self.draft.known = Acquaintance(
-            boot_id=self.now.boot_id, number=self.event.number, began_at=began_at, period_s=self.draft.period_s
+    def _acquaintance(self, met: int) -> Acquaintance:
+        began_at = self.now.monotonic - self.event.number * (self.draft.period_s or ASSUMED_PERIOD_S)
+        return Acquaintance(
+            boot_id=self.now.boot_id,
+            number=self.event.number,
+            began_at=began_at,
+            period_s=self.draft.period_s,
+            met=met,
         )
 
     def meet_new_run(self) -> None:
         """Another EVerest: what the last one did not hear is to be said again."""
+        registered, started = self.draft.next_registered_at is not None, self.draft.next_started
         self._new_run()
-        self._begin_counting(known=False)
+        self.draft.registered, self.draft.has_started = registered, started
+        self._begin_counting(None, met=0)
         self._note_heartbeat()
 
     def _note_heartbeat(self) -> None:
         self.draft.number, self.draft.heard_at = self.event.number, self.now.monotonic
+        self.draft.next_started, self.draft.next_registered_at = False, None
         self.draft.words_count = self.rules.mode == "any_message"
         self.clear_timers(HeartbeatsNeverCame)
         if self.rules.mode == "heartbeat":
-            self.set_timer(HeartbeatsMissing, self.rules.timeout_s)
+            self.set_timer(HeartbeatsMissing, self.silence_s)
 
     # --- words ---
 
@@ -190,7 +237,7 @@ class PresenceMachine(TableMachine[PresenceSnapshot]):
         """EVerest is there, however we know."""
         self._hear_again()
         self._meet(known=False)
-        self._await_registration(0)
+        self._await_registration()
         self.draft.words_count = True
 
     def meet_by_word(self) -> None:
@@ -200,11 +247,22 @@ class PresenceMachine(TableMachine[PresenceSnapshot]):
         else:
             self._hear_again()
             self._meet(known=False)
-            self._await_registration(0)
+            self._await_registration()
         self.remember_word()
 
     def remember_word(self) -> None:
-        """Note that it came, and what it shows."""
+        """Note that it came, and what it shows, of this run or of the one whose heartbeat comes next.
+
+        It is the next one's, if there is one, when heartbeats had ceased, or when that one had said before what EVerest
+        says once in its life, and ahead of its registration.
+        """
+        is_next = self.state is PresenceState.ABSENT or self.draft.next_started
+        if self.event.is_start:
+            self.draft.next_started = is_next or self.draft.has_started
+            self.draft.next_registered_at = None
+            self.draft.has_started = True
+        elif self.event.is_from_csms and is_next:
+            self.draft.next_registered_at = self.now.monotonic
         self.draft.has_spoken = True
         self.draft.registered = self.draft.registered or self.event.is_from_csms
 
@@ -223,15 +281,22 @@ class PresenceMachine(TableMachine[PresenceSnapshot]):
 
     def _new_run(self) -> None:
         self.draft.run += 1
-        self.draft.has_spoken = self.draft.registered = self.draft.waited = False
+        self.draft.has_spoken = self.draft.registered = self.draft.waited = self.draft.has_started = False
         self.draft.lost_at = None
         self.clear_timers(RegistrationTimedOut)
-        self._await_registration(0)
+        self._await_registration()
         self.order(Tell("firmware", EverestRestarted()))
 
-    def _await_registration(self, up_s: float) -> None:
-        if not self.draft.waited and RegistrationTimedOut.__name__ not in self.draft.timers:
-            self.set_timer(RegistrationTimedOut, max(self.rules.registration_timeout_s - up_s, 0.0))
+    def _await_registration(self) -> None:
+        """Let results wait from now on, or for less once EVerest's age is known; never for longer."""
+        if self.draft.waited or self.draft.registered:
+            return
+        wait_s = self.rules.registration_timeout_s
+        if self.draft.period_s is not None and isinstance(self.event, HeartbeatArrived):
+            wait_s = max(wait_s - self.event.number * self.draft.period_s, 0.0)
+        deadline = self.draft.timers.get(RegistrationTimedOut.__name__)
+        if deadline is None or wait_s < remaining(deadline, self.now) - TIMER_WITHIN_S:
+            self.set_timer(RegistrationTimedOut, wait_s)
 
     def stop_waiting(self) -> None:
         """Results have waited for the registration for as long as they may."""

@@ -13,8 +13,9 @@ class Acquaintance(BaseModel):
     Attributes:
         boot_id: the boot in which it was met.
         number: a heartbeat of its, which all later ones exceed.
-        began_at: when its heartbeat was 0, in seconds of the monotonic clock.
-        period_s: the time between its heartbeats.
+        began_at: when its heartbeat was 0, in seconds of the monotonic clock; by EVerest's default pace at first.
+        period_s: the time between its heartbeats; None until it is measured.
+        met: its heartbeat when we met it: times the pace, that is its age then; 0 if we saw it start.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -22,7 +23,8 @@ class Acquaintance(BaseModel):
     boot_id: str
     number: int
     began_at: float
-    period_s: float
+    period_s: float | None
+    met: int = 0
 
 
 class PresenceSnapshot(Snapshot):
@@ -38,12 +40,16 @@ class PresenceSnapshot(Snapshot):
         heard_at: when that came, in seconds of the monotonic clock.
         first_number: the first heartbeat of this run that was heard, ...
         first_at: ... and when that came.
-        period_s: the time between its heartbeats, as observed since then; above 0.
+        period_s: the time between its heartbeats, above 0; None until it is measured.
         has_spoken: other messages of this run came.
+        has_started: what EVerest says once in its life came in this run.
         registered: its CSMS has accepted it in this run, whether or not it is present now.
         words_count: in the absence of heartbeats, any message shows that EVerest is there.
         lost_at: when our connection broke, since which words of this run may have been lost; None: it did not.
         waited: the time that results wait for the registration of this run is over.
+        next_started: what EVerest says once in its life came since the last heartbeat, and not from this run.
+        next_registered_at: when a word of an accepted CSMS came since the last heartbeat that, if the next one shows
+            another run, was that one's.
     """
 
     state: PresenceState = PresenceState.ABSENT
@@ -57,8 +63,11 @@ class PresenceSnapshot(Snapshot):
     heard_at: float = Field(default=0.0, exclude=True)
     first_number: int = Field(default=0, exclude=True)
     first_at: float = Field(default=0.0, exclude=True)
-    period_s: float = Field(default=1.0, exclude=True)
+    period_s: float | None = Field(default=None, exclude=True)
     has_spoken: bool = Field(default=False, exclude=True)
     words_count: bool = Field(default=False, exclude=True)
     lost_at: float | None = Field(default=None, exclude=True)
     waited: bool = Field(default=False, exclude=True)
+    has_started: bool = Field(default=False, exclude=True)
+    next_started: bool = Field(default=False, exclude=True)
+    next_registered_at: float | None = Field(default=None, exclude=True)

@@ -29,6 +29,7 @@ TABLE: dict[PresenceState, StateRows] = {
     S.ABSENT: StateRows(
         Row(BrokerFound,          S.REGISTERED, when="takes_everest_for_granted", do="meet"),
         Row(BrokerFound,          do="await_heartbeats"),
+        Row(HeartbeatArrived,     S.REGISTERED, when="is_registered_new_run", do="meet_new_run"),
         Row(HeartbeatArrived,     S.PRESENT,    when="is_new_run", do="meet_new_run"),
         Row(HeartbeatArrived,     S.REGISTERED, when="is_registered", do="hear_heartbeat"),
         Row(HeartbeatArrived,     S.PRESENT,    do="hear_heartbeat"),
@@ -43,6 +44,7 @@ TABLE: dict[PresenceState, StateRows] = {
         ignored=(HeartbeatsMissing,),
     ),
     S.PRESENT: StateRows(
+        Row(HeartbeatArrived,     S.REGISTERED, when="is_registered_new_run", do="meet_new_run"),
         Row(HeartbeatArrived,     S.PRESENT,    when="is_new_run", do="meet_new_run"),
         Row(HeartbeatArrived,     S.REGISTERED, when="is_registered", do="hear_heartbeat"),
         Row(HeartbeatArrived,     do="hear_heartbeat"),
@@ -55,6 +57,7 @@ TABLE: dict[PresenceState, StateRows] = {
         ignored=(BrokerFound, HeartbeatsNeverCame),
     ),
     S.REGISTERED: StateRows(
+        Row(HeartbeatArrived,     S.REGISTERED, when="is_registered_new_run", do="meet_new_run"),
         Row(HeartbeatArrived,     S.PRESENT,    when="is_new_run", do="meet_new_run"),
         Row(HeartbeatArrived,     do="hear_heartbeat"),
         Row(EverestSpoke,         S.PRESENT,    when="is_another_start", do="meet_by_word"),

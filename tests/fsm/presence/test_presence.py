@@ -14,7 +14,7 @@ from everest_system.fsm.presence.events import (
     HeartbeatsNeverCame,
     RegistrationTimedOut,
 )
-from everest_system.fsm.presence.machine import PresenceMachine, PresenceRules, is_listening
+from everest_system.fsm.presence.machine import BASELINE, PresenceMachine, PresenceRules, is_listening
 from everest_system.fsm.presence.snapshot import PresenceSnapshot
 from everest_system.fsm.presence.states import PresenceState as S
 
@@ -76,13 +76,13 @@ def test_a_lost_broker_means_that_everest_is_absent():
 def test_an_everest_that_was_out_of_sight_is_what_it_was(state, lost):
     """When the same EVerest comes back, it is registered if it was before."""
     presence = Presence()
-    presence.beat(0, 1)
+    presence.beat(*range(6))
     if state is S.REGISTERED:
         presence.take(CSMS)
     presence.take(lost(0) if lost is HeartbeatsMissing else lost())
     presence.take(BrokerFound())
     presence.clock.advance(12)
-    presence.beat(13)
+    presence.beat(17)
     assert (presence.state, presence.runs) == (state, 0)
 
 
@@ -104,7 +104,7 @@ def test_a_number_that_falls_is_another_everest(numbers, registered):
 def test_numbers_wrap():
     """After 2^64 - 1 comes 0 of the same EVerest, also when some in between were lost."""
     presence = Presence()
-    presence.beat(2**64 - 3, 2**64 - 2, 2**64 - 1, 0, 1)
+    presence.beat(2**64 - 3, 2**64 - 2, 2**64 - 1, 0, 1, 2)
     assert (presence.state, presence.runs) == (S.REGISTERED, 0)
     presence = Presence()
     presence.beat(2**64 - 10, 5, period_s=15)
@@ -136,7 +136,7 @@ def test_heartbeats_that_were_held_up_are_no_restart(held_up):
     assert (presence.state, presence.runs) == (S.PRESENT, 0)
 
 
-@pytest.mark.parametrize("period_s", [0.1, 0.5, 2, 8])
+@pytest.mark.parametrize("period_s", [0.1, 0.5, 2, 8, 10, 30])
 def test_the_pace_is_everests_own(period_s):
     """Heartbeats may come faster or slower than once a second."""
     presence = Presence()
@@ -145,6 +145,27 @@ def test_the_pace_is_everests_own(period_s):
     presence.clock.advance(1000 * period_s)
     presence.beat(100)
     assert presence.runs == 1
+
+
+@pytest.mark.parametrize("period_s", [6, 10, 30])
+def test_slow_heartbeats_may_be_silent_for_longer(period_s):
+    """Two heartbeats have to be missed, however slowly they come: EVerest is not lost in between."""
+    presence = Presence(timeout_s=10)
+    presence.beat(*range(6), period_s=period_s)
+    assert presence.left(HeartbeatsMissing) == 2 * period_s
+    presence.fire(HeartbeatsMissing)
+    presence.beat(7)
+    assert (presence.state, presence.runs) == (S.PRESENT, 0)
+
+
+def test_who_came_back_before_its_pace_was_known_may_be_another_everest():
+    """Whether it began before our connection broke cannot be told: it is the safe guess that it did not."""
+    presence = Presence()
+    presence.beat(0, 1)
+    presence.take(BrokerLost())
+    presence.clock.advance(2)
+    presence.beat(3)
+    assert (presence.state, presence.runs) == (S.PRESENT, 1)
 
 
 # --- registration ---
@@ -169,15 +190,40 @@ def test_a_word_of_the_csms_registers(first):
     assert presence.state is S.REGISTERED
 
 
-@pytest.mark.parametrize(("number", "state"), [(121, S.REGISTERED), (120, S.PRESENT), (0, S.PRESENT)])
+@pytest.mark.parametrize(
+    ("number", "period_s", "state"),
+    [
+        (121, 1, S.REGISTERED),
+        (120, 1, S.PRESENT),
+        (0, 1, S.PRESENT),
+        (1000, 0.1, S.PRESENT),
+        (1210, 0.1, S.REGISTERED),
+        (13, 10, S.REGISTERED),
+        (12, 10, S.PRESENT),
+    ],
+)
 @pytest.mark.parametrize("spoke", [True, False])
-def test_who_was_up_for_long_when_we_came_is_registered(number, state, spoke):
-    """Our own restart: EVerest has counted for longer than `registration_timeout_s` already."""
+def test_who_was_up_for_long_when_we_came_is_registered(number, period_s, state, spoke):
+    """It has been up for longer than `registration_timeout_s` already, as its number and its pace say together."""
     presence = Presence(registration_timeout_s=120)
     if spoke:
         presence.take(WORD)
-    presence.beat(number)
-    assert presence.state is state
+    presence.beat(*range(number, number + BASELINE), period_s=period_s)
+    assert presence.state is S.PRESENT  # how old it is nobody knows yet
+    presence.clock.advance(period_s)
+    presence.beat(number + BASELINE)
+    assert (presence.state, presence.runs) == (state, 0)
+
+
+@pytest.mark.parametrize("period_s", [1, 10])
+def test_an_age_not_known_when_we_ended_is_judged_after_our_start(period_s):
+    """The heartbeat by which it was met is remembered: it was old then, and its pace is measured now."""
+    presence = Presence(registration_timeout_s=120)
+    presence.beat(500, 501, period_s=period_s)
+    presence.restart()
+    presence.clock.advance(period_s)
+    presence.beat(*range(502, 508), period_s=period_s)
+    assert presence.state is S.REGISTERED
 
 
 def test_who_was_seen_starting_has_to_show_its_registration():
@@ -194,16 +240,25 @@ def test_who_was_seen_starting_has_to_show_its_registration():
     assert presence.state is S.REGISTERED
 
 
-@pytest.mark.parametrize("number", [0, 100])
-def test_the_wait_for_the_registration_counts_from_everests_start(number):
-    """An EVerest that has been up for 100 s is waited for 20 s more; silences in between do not prolong it."""
+@pytest.mark.parametrize(("number", "period_s", "left"), [(0, 1, 115), (100, 1, 15), (100, 0.1, 109.5), (10, 8, 0)])
+def test_the_wait_for_the_registration_counts_from_everests_start(number, period_s, left):
+    """While its pace is not known it is taken for a young one; from then on the wait is shorter by its age."""
     presence = Presence(registration_timeout_s=120)
-    presence.beat(number)
-    assert presence.left(RegistrationTimedOut) == 120 - number
+    presence.beat(*range(number, number + BASELINE), period_s=period_s)
+    assert presence.left(RegistrationTimedOut) == pytest.approx(120 - (BASELINE - 1) * period_s)
+    presence.clock.advance(period_s)
+    presence.beat(number + BASELINE)
+    assert presence.left(RegistrationTimedOut) == pytest.approx(left)
+
+
+def test_a_silence_does_not_prolong_the_wait_for_the_registration():
+    """What is over is over: results go out to the EVerest that comes back, if it is the same one."""
+    presence = Presence(registration_timeout_s=120)
+    presence.beat(*range(10))
     presence.take(BrokerLost())
     presence.fire(RegistrationTimedOut)
     assert (presence.state, presence.snapshot.waited) == (S.ABSENT, True)
-    presence.beat(number + 150)
+    presence.beat(130)
     assert presence.waits_for(HeartbeatsMissing)
     assert is_listening(presence.snapshot, presence.snapshot.run - 1)
 
@@ -221,6 +276,64 @@ def test_the_wait_for_the_registration_counts_from_everests_start(number):
 def test_results_from_before_wait_for_the_registration(state, own, waited, listens):
     """A status of this run's own request needs a present EVerest, one from before a registered one or the timeout."""
     assert is_listening(PresenceSnapshot(state=state, run=5, waited=waited), 5 if own else 4) is listens
+
+
+@pytest.mark.parametrize("registered", [False, True])
+@pytest.mark.parametrize("silent", [HeartbeatsMissing, BrokerLost])
+def test_a_word_behind_a_silence_is_of_the_everest_that_beats_next(silent, registered):
+    """Its CSMS accepted the new EVerest before its first heartbeat: nobody else was there to say so."""
+    presence = Presence()
+    presence.beat(*range(20))
+    if registered:
+        presence.take(CSMS)
+    presence.take(silent(0) if silent is HeartbeatsMissing else silent())
+    presence.take(BrokerFound())
+    presence.clock.advance(12)
+    presence.take(START)
+    presence.take(CSMS)
+    assert presence.state is S.ABSENT
+    presence.beat(0)
+    assert (presence.state, presence.runs) == (S.REGISTERED, 1)
+    presence.beat(1)
+    assert presence.state is S.REGISTERED
+
+
+def test_a_word_behind_a_second_start_is_of_the_everest_that_beats_next():
+    """EVerest asks for the boot reason once in its life: who does it again, and is registered, has not beaten yet."""
+    presence = Presence()
+    presence.take(START)
+    presence.beat(*range(20))
+    for run in (1, 2):
+        presence.take(START)
+        presence.take(CSMS)
+        presence.beat(0)
+        assert (presence.state, presence.runs) == (S.REGISTERED, run)
+
+
+@pytest.mark.parametrize("words", [(CSMS,), (CSMS, START), (START, CSMS), (START, START, CSMS, START)])
+def test_a_word_that_may_be_the_last_everests_registers_nobody_else(words):
+    """Said between two heartbeats, by whom cannot be told: another EVerest has to show its own registration."""
+    presence = Presence()
+    presence.beat(*range(20))
+    for word in words:
+        presence.take(word)
+    presence.beat(0)
+    assert (presence.state, presence.runs) == (S.PRESENT, 1)
+    presence.take(CSMS)
+    assert presence.state is S.REGISTERED
+
+
+def test_a_word_behind_a_second_start_registers_nobody_when_everest_beats_on():
+    """Somebody else asked for the boot reason: that is no word of an EVerest that restarts later."""
+    presence = Presence()
+    presence.take(START)
+    presence.beat(*range(20))
+    presence.take(START)
+    presence.take(CSMS)
+    presence.beat(20)
+    assert (presence.state, presence.runs) == (S.REGISTERED, 0)
+    presence.beat(0)
+    assert (presence.state, presence.runs) == (S.PRESENT, 1)
 
 
 # --- without heartbeats ---
