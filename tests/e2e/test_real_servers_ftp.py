@@ -1,9 +1,12 @@
 """What vsftpd answers, and what the engine makes of it: without TLS, and with TLS after AUTH TLS or from the start."""
 
+import os
+
 import pytest
 from support.pki import Issuer
-from support.private_user import USER
+from support.private_user import USER, USER_ID
 from support.server_certificates import LONG_AGO, certificate
+from support.small_disk import small_disk
 from support.stations import IMAGE
 from support.transfer_side import LOGS, TransferSide
 from support.vsftpd import Vsftpd
@@ -110,6 +113,20 @@ def test_store_forbidden(tmp_path, side):
     with Vsftpd(tmp_path / "vsftpd", options={"cmds_denied": "STOR"}) as server:
         error = side.put_fails(server.url("/in/a"))
     assert (error.fault, error.log_status) == (Fault.REFUSED, "PermissionDenied")
+
+
+def test_full_disk(tmp_path, side):
+    """An upload that the server has no room for is tried again: somebody may tidy up."""
+    server = Vsftpd(tmp_path / "vsftpd")
+    with small_disk(server.files / "in" / "disk") as disk:
+        os.chown(disk.folder, USER_ID, USER_ID)
+        disk.fill()
+        with server:
+            error = side.put_fails(server.url("/in/disk/a"))
+            assert (error.fault, error.log_status) == (Fault.FAILED, "UploadFailure")
+            disk.free()
+            side.put(server.url("/in/disk/a"))
+            assert (disk.folder / "a").read_bytes() == LOGS
 
 
 @pytest.mark.parametrize("kind", KINDS[1:])

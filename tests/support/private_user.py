@@ -47,7 +47,7 @@ def as_private_user(
         "/etc/shadow": f"root:*:::::::\nsshd:*:::::::\nnobody:*:::::::\n{USER}:{hashed.strip()}:::::::\n",
         **(files or {}),
     }
-    binds = [f"mount --bind '{served}' {HOME}"]
+    binds = [f"mount --rbind '{served}' {HOME}"]
     for path, content in mine.items():
         file = folder / path.replace("/", "_")
         file.write_text(content)

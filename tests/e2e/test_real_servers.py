@@ -1,0 +1,110 @@
+"""The whole service with the servers of the field: nginx, vsftpd and OpenSSH, each over every scheme it has.
+
+What each answer means to the engine is in `test_real_servers_http.py` and its neighbours.
+"""
+
+import tarfile
+from pathlib import Path
+
+import pytest
+from support.nginx import PASSWORD, Nginx
+from support.pki import Issuer
+from support.server_certificates import LONG_AGO, certificate
+from support.sshd import Sshd
+from support.stations import IMAGE, MEBIBYTE, Station, wait_for_words
+from support.vsftpd import Vsftpd
+
+ON_AGAIN = ["Downloading", "DownloadPaused", "Downloading", "Downloaded", "Installing", "Installed"]
+SLOW = {"local_max_rate": str(MEBIBYTE)}
+
+
+@pytest.fixture
+def authority(tmp_path):
+    """An authority that `TRUSTING` stations trust."""
+    root = Issuer.root("Servers")
+    (tmp_path / "servers.pem").write_text(root.pem)
+    return root
+
+
+@pytest.fixture
+def server(tmp_path, authority, request):
+    """A server, by the scheme that the test's parameter says; it has a firmware at /fw.bin and takes files in /in/."""
+    tls = certificate(tmp_path / "tls", authority)
+    make = {
+        "http": lambda folder: Nginx(folder),
+        "https": lambda folder: Nginx(folder, tls=tls),
+        "ftp": lambda folder: Vsftpd(folder, options=SLOW),
+        "ftp with TLS": lambda folder: Vsftpd(folder, options=SLOW, tls=tls),
+        "ftps": lambda folder: Vsftpd(folder, options=SLOW, tls=tls, implicit=True),
+        "sftp": lambda folder: Sshd(folder),
+    }[request.param]
+    with make(tmp_path / "server") as server:
+        (server.files / "fw.bin").write_bytes(IMAGE)
+        yield server
+
+
+def installed(service) -> bytes:
+    """What the active slot holds."""
+    return (service.state_dir / "slots" / "current" / "image").read_bytes()
+
+
+def logs_in(archive: Path) -> list[bytes]:
+    """What is in an archive."""
+    with tarfile.open(archive, mode="r:gz") as tar:
+        return [tar.extractfile(member).read() for member in tar if member.isfile()]
+
+
+@pytest.mark.parametrize("server", ["http", "https", "ftp", "ftp with TLS"], indirect=True)
+def test_server_killed_in_the_middle(station: Station, server):
+    """Firmware goes on from the byte it had when the server is back, logs arrive, and no log line has the password."""
+    service, everest = station.both({"transfers": {"ca_files": [str(station.folder / "servers.pem")]}})
+    path = "/slow/fw.bin" if isinstance(server, Nginx) else "/fw.bin"
+    request = {"location": server.url(path), "request_id": 1, "retries": 2, "retry_interval_s": 1}
+    everest.call("update_firmware", request)
+    service.wait_for_status(lambda told: told["firmware"].get("progress", {}).get("done", 0) > MEBIBYTE // 4)
+    server.kill()
+    everest.wait_for("DownloadPaused", 1)
+    server.start()
+    wait_for_words(everest, ON_AGAIN)
+    assert installed(service) == IMAGE
+    reply = everest.call("upload_logs", {"location": server.url("/in/"), "request_id": 2})
+    wait_for_words(everest, ["Uploading", "Uploaded"], 2)
+    assert b"all is well\n" in logs_in(server.files / "in" / reply.file_name)
+    assert PASSWORD not in service.log_text()
+
+
+def test_precise_words(station: Station, tmp_path):
+    """N01.FR.10: a refused upload says why, once, whoever refuses it."""
+    _, everest = station.both()
+    with Nginx(tmp_path / "nginx") as nginx, Vsftpd(tmp_path / "vsftpd") as vsftpd:
+        (nginx.files / "there").touch()
+        refusals = [
+            (nginx.url("/private/"), "PermissionDenied"),  # 401
+            (nginx.url("/denied/"), "PermissionDenied"),  # 403
+            (nginx.url("/there"), "NotSupportedOperation"),  # 405
+            (nginx.url("/in/there/no/"), "UploadFailure"),  # 409
+            (vsftpd.url("/in/", "station:wrong"), "PermissionDenied"),  # 530
+            (vsftpd.url("/no/"), "UploadFailure"),  # 550, but not on storing
+        ]
+        for request_id, (url, word) in enumerate(refusals):
+            everest.call("upload_logs", {"location": url, "request_id": request_id, "retries": 3})
+            wait_for_words(everest, ["Uploading", word], request_id)
+
+
+def test_untrusted_servers(station: Station, authority, tmp_path):
+    """A server whose certificate does not hold gets no request; the log says at each attempt what is wrong with it."""
+    service, everest = station.both({"transfers": {"ca_files": [str(station.folder / "servers.pem")]}})
+    certificates = {
+        "no alternative certificate": certificate(tmp_path / "other", authority, "elsewhere.example"),
+        "certificate has expired": certificate(tmp_path / "expired", authority, not_after=LONG_AGO),
+        "self-signed certificate": certificate(tmp_path / "self", None),
+    }
+    for request_id, (cause, tls) in enumerate(certificates.items()):
+        with Nginx(tmp_path / f"nginx{request_id}", tls=tls) as server:
+            (server.files / "fw.bin").write_bytes(IMAGE)
+            request = {"location": server.url("/fw.bin"), "request_id": request_id, "retries": 2, "retry_interval_s": 0}
+            everest.call("update_firmware", request)
+            wait_for_words(everest, ["Downloading", "DownloadFailed"] * 2, request_id)
+            assert server.requests() == []
+        reasons = [line.get("reason", "") for line in service.log if line.get("request_id") == request_id]
+        assert len([reason for reason in reasons if cause in reason]) == 2
