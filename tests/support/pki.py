@@ -129,6 +129,20 @@ def sign_digest(key: Any, sha256: bytes, scheme: str, salt: Any = padding.PSS.DI
     return key.sign(sha256, pss if scheme == "rsa-pss" else padding.PKCS1v15(), algorithm)
 
 
+def with_signature(certificate: x509.Certificate, signature: bytes) -> x509.Certificate:
+    """Put another signature below what a certificate says, whoever made it and however long it is."""
+    tbs, old = certificate.tbs_certificate_bytes, certificate.public_bytes(serialization.Encoding.DER)
+    after = old[old.index(tbs) + len(tbs) :]
+    algorithm = after[: 2 + after[1]]
+    return x509.load_der_x509_certificate(tlv(0x30, tbs + algorithm + tlv(0x03, b"\0" + signature)))
+
+
+def tlv(tag: int, content: bytes) -> bytes:
+    """One element of DER."""
+    size = len(content).to_bytes(4).lstrip(b"\0")
+    return bytes([tag]) + (size if len(content) < 128 else bytes([128 + len(size)]) + size) + content
+
+
 def wrapped(text: str, width: int = 64) -> str:
     """Break base64 into lines with a newline after each, as `openssl base64` does."""
     return "".join(text[i : i + width] + "\n" for i in range(0, len(text), width))

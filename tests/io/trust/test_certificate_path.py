@@ -7,7 +7,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID
-from support.pki import CODE_SIGNING, NOT_AFTER, NOT_BEFORE, NOW, Issuer, key_usage, private_key
+from support.pki import CODE_SIGNING, NOT_AFTER, NOT_BEFORE, NOW, Issuer, key_usage, private_key, tlv
 
 from everest_system.io.trust.certificate_path import MAX_SIGNATURE_CHECKS, RULES, VOUCHED_RULES, Issuers, judge
 from everest_system.io.trust.certificates import Certificate, read_certificate
@@ -174,11 +174,6 @@ def test_path_length(allowed: int | None, good: bool) -> None:
 
 def version_1(issuer: Issuer) -> Issuer:
     """Sign a certificate without extensions again, its version field left out: DER then means version 1."""
-
-    def tlv(tag: int, content: bytes) -> bytes:
-        size = len(content).to_bytes(2).lstrip(b"\0")
-        return bytes([tag]) + (size if len(content) < 128 else bytes([128 + len(size)]) + size) + content
-
     tbs = issuer.certificate.tbs_certificate_bytes
     header = 2 + (tbs[1] - 128 if tbs[1] > 128 else 0)
     assert tbs[header:].startswith(b"\xa0\x03\x02\x01\x02")

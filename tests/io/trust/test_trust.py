@@ -2,8 +2,6 @@
 
 import hashlib
 import os
-import shutil
-import subprocess
 from datetime import timedelta
 from pathlib import Path
 
@@ -352,48 +350,3 @@ def test_any_selection_is_accepted_or_refused(root_file: Path, pieces: list[str]
     except CertificateError:
         return
     assert signer in (LEAF.certificate, MIDDLE.certificate, ROOT.certificate)
-
-
-def _openssl_accepts(folder: Path, *crls: str) -> bool:
-    (folder / "root").write_text(ROOT.pem + "".join(crls))
-    argv = ["openssl", "verify", "-attime", str(int(NOW.timestamp())), "-CAfile", "root", "-untrusted", "untrusted"]
-    argv += ["-crl_check_all"] if crls else []
-    done = subprocess.run([*argv, "leaf"], cwd=folder, capture_output=True, timeout=60)
-    return done.returncode == 0
-
-
-def _cases() -> dict[str, tuple[Issuer, list[Issuer], list[str]]]:
-    late = ROOT.issue("Late CA", ca=True, not_before=NOW + timedelta(days=1))
-    short = ROOT.issue("Short CA", ca=True, path_length=0)
-    below = short.issue("Below CA", ca=True)
-    plain = ROOT.issue("Plain")
-    mute = ROOT.issue("Mute CA", ca=True, usage=key_usage("crl_sign"))
-    thief = Issuer.root("Maker CA 1", key=private_key("p256", "Thief"))
-    return {
-        "good": (LEAF, [MIDDLE], []),
-        "good with lists": (LEAF, [MIDDLE], [ROOT.crl(), MIDDLE.crl()]),
-        "revoked leaf": (LEAF, [MIDDLE], [ROOT.crl(), MIDDLE.crl(LEAF)]),
-        "revoked intermediate": (LEAF, [MIDDLE], [ROOT.crl(MIDDLE), MIDDLE.crl()]),
-        "intermediate not begun": (late.issue(), [late], []),
-        "path length": (below.issue(), [short, below], []),
-        "path length kept": (short.issue(), [short], []),
-        "no CA": (plain.issue(), [plain], []),
-        "no keyCertSign": (mute.issue(), [mute], []),
-        "intermediate missing": (LEAF, [], []),
-        "thief with the same name": (thief.issue(), [thief], []),
-        "thief beside the right one": (LEAF, [MIDDLE, thief], []),
-    }
-
-
-@pytest.mark.skipif(not shutil.which("openssl"), reason="needs the openssl command")
-@pytest.mark.parametrize("case", _cases())
-def test_agrees_with_openssl(tmp_path: Path, case: str) -> None:
-    """Where openssl, and so EVerest, accepts or refuses a chain, we do the same."""
-    leaf, untrusted, crls = _cases()[case]
-    (tmp_path / "leaf").write_text(leaf.pem)
-    (tmp_path / "untrusted").write_text("".join(issuer.pem for issuer in untrusted))
-    station = Station(tmp_path)
-    station.revoke("".join(crls) or ROOT.crl())
-    ours = station.answer("".join(issuer.pem for issuer in (leaf, *untrusted)))
-    assert (ours == "Accepted") == _openssl_accepts(tmp_path, *crls)
-    assert (ours == "RevokedCertificate") == case.startswith("revoked")
