@@ -34,7 +34,8 @@ from everest_system.station import OWN
 
 FACTORY = "factory"
 REPEATED = 3  # said, said again after each start, and once more to ask for the permission; or said of each attempt
-ANSWER_S = 5.0  # a status may follow, and the heartbeat behind it
+ANSWER_S = 5.0  # a status may follow
+ANSWER_BEATS = 4  # what follows may be said behind its predecessor, and each is done with the heartbeat behind it
 RETURN_S = 600.0  # a reset may follow, and all that has waited
 
 
@@ -280,7 +281,8 @@ def _answers(simulation: Simulation) -> Iterator[str]:
             ("get_boot_reason", None, None),
         )
     ]
-    simulation.run_for(ANSWER_S + 2 * simulation.world.behaviour.ack_s)  # it may be said behind its predecessor
+    beat_s = max(simulation.everest(name).behaviour.heartbeat_every for name in simulation.settings.station.module_ids)
+    simulation.run_for(max(ANSWER_S, ANSWER_BEATS * beat_s) + 2 * simulation.world.behaviour.ack_s)
     for question, expected in asked:
         if len(question.replies) != 1 or expected not in {None, *question.replies}:
             yield f"{question.command} is answered {', '.join(map(str, question.replies)) or 'nothing'}"
