@@ -1,10 +1,12 @@
-"""From SIGKILL to answering again, with nothing on disk and with a 4 GiB part of a download that is to be hashed anew.
+"""From SIGKILL to answering again: with nothing on disk, with 4 GiB to remove, with 4 GiB to hash.
 
+The 4 GiB are of an update that is over, and are to be removed, or a part of a download, and are to be hashed anew.
 The time runs from the start of the new process to the first reply to a request; the requests are sent all the while.
 The peer is a bare Python that imports paho and answers nothing: it shows what of the time is the interpreter's own.
 """
 
 import json
+import os
 import sqlite3
 import sys
 import threading
@@ -42,6 +44,10 @@ def run(folder: Path) -> None:
         config = service.write_config(folder, broker.port)
         with closing(_Asker(broker.port)) as asker:
             idle = [asker.start_and_ask(config) for _ in range(STARTS)]
+            removing = []
+            for _ in range(STARTS):
+                _put_leftover(folder / "state")
+                removing.append(asker.start_and_ask(config))
             _begin_download(config, asker, f"http://{HOST}:{port}/fw.bin")
             hashing = []
             for _ in range(STARTS):
@@ -52,10 +58,12 @@ def run(folder: Path) -> None:
     rows = [
         compared("bare Python that imports paho", peer, None),
         compared("nothing to go on with", Spread.of(idle), peer),
+        compared("a 4 GiB leftover to remove", Spread.of(removing), peer),
         compared("a 4 GiB part to hash", Spread.of(hashing), peer),
     ]
     print(table(HEAD, rows))
-    print(verdict("answering again after SIGKILL with a 4 GiB part", Spread.of(hashing).worst, PROMISED_S, "s"))
+    for what, took in (("leftover", removing), ("part", hashing)):
+        print(verdict(f"answering again after SIGKILL with a 4 GiB {what}", Spread.of(took).worst, PROMISED_S, "s"))
 
 
 class _Asker:
@@ -115,6 +123,12 @@ def _snapshot(state: Path) -> dict[str, Any]:
     with closing(sqlite3.connect(f"{(state / 'state.db').as_uri()}?mode=ro", uri=True)) as db:
         found = db.execute("SELECT json FROM snapshots WHERE machine = 'firmware'").fetchone()
     return dict(json.loads(found[0])) if found else {}
+
+
+def _put_leftover(state: Path) -> None:
+    """4 GiB of real blocks of an update that is over."""
+    with (state / "artifacts" / "update-999").open("wb") as file:
+        os.posix_fallocate(file.fileno(), 0, PART_BYTES)
 
 
 def _put_part(state: Path) -> None:
