@@ -138,10 +138,11 @@ class Service:
         )
         memory = MemoryWithRoom(store, lambda: make_room(settings, self._tidy))
         edges = Edges(self._reactor.clock, self._reactor, memory, link, workshop)
+        saved = self._saved(store, memory)
         tidy_beside = partial(self._tidy, discard=workshop.discard)
-        return make_station(settings, self._saved(store), edges, _admission(settings, tools), tidy_beside)
+        return make_station(settings, saved, edges, _admission(settings, tools), tidy_beside)
 
-    def _saved(self, store: Store) -> Saved:
+    def _saved(self, store: Store, memory: MemoryWithRoom) -> Saved:
         """What the store has, as far as it makes sense; what does not is told, and kept for people to look into."""
         if store.loss:
             _log.error(store.loss)
@@ -151,7 +152,7 @@ class Service:
                 _log.error(problem)
             with suppress(StoreError):  # on a full disk it has to do without
                 _log.error(f"a copy of the store as it was is kept as {store.keep_copy()}")
-            store.commit(found.change)
+            memory.commit(found.change)
         known = {*self._settings.station.module_ids, PLATFORM[0]}
         for module_id in sorted({module_id for module_id, _ in found.saved.snapshots} - known):
             _log.warning(f"the store remembers {module_id}, which is none of station.module_ids: it is left as it is")

@@ -44,7 +44,11 @@ def copy_aside(file: Path) -> Path:
         OSError: there is no room, or it cannot be written.
     """
     aside = _new_name(file)
-    shutil.copy(file, aside)
+    try:
+        shutil.copy(file, aside)
+    except OSError:
+        aside.unlink(missing_ok=True)  # half a copy would only take the room that is left
+        raise
     _remove(_aside(file, but=aside)[: 1 - KEPT])
     return aside
 

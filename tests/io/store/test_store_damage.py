@@ -1,5 +1,6 @@
 """A damaged state.db never keeps the service from starting, and never for longer than one start."""
 
+import errno
 import shutil
 import sqlite3
 from contextlib import closing
@@ -10,7 +11,7 @@ import pytest
 
 from everest_system.fsm.machine import Status
 from everest_system.fsm.outbox import OutboxRow
-from everest_system.io.store import opening, schema
+from everest_system.io.store import opening, schema, set_aside
 from everest_system.io.store.set_aside import KEPT
 from everest_system.io.store.store import (
     Change,
@@ -200,6 +201,19 @@ def test_a_copy_can_be_kept(folder):
         assert len(aside(folder)) == KEPT
     with closing(sqlite3.connect(folder / names[-1])) as copy:
         assert copy.execute("SELECT count(*) FROM outbox").fetchone() == (1,)
+
+
+def test_half_a_copy_is_not_kept(folder, monkeypatch):
+    """A copy that the disk has no room for leaves nothing behind."""
+
+    def half(_, aside):
+        aside.write_bytes(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(set_aside.shutil, "copy", half)
+    with Store.open(folder) as store, pytest.raises(DiskFullError):
+        store.keep_copy()
+    assert aside(folder) == []
 
 
 def test_a_large_file_is_checked_where_it_matters(folder, monkeypatch):
