@@ -36,6 +36,7 @@ class FakeClock:
 
     Attributes:
         elapsed: microseconds since the beginning.
+        wall: what the wall clock shows.
         boots: how often the machine has booted since then.
         sets: every time that somebody set the wall clock: elapsed, before, after.
     """
@@ -51,6 +52,7 @@ class FakeClock:
         self._booted_at = 0
         self._freezer: Any = None
         self._frozen: Any = None
+        self._show()
 
     @classmethod
     @contextmanager
@@ -80,7 +82,7 @@ class FakeClock:
 
     def now(self) -> Now:
         """One reading of all three, as the station takes it."""
-        return Now(self.wall, (self.elapsed - self._booted_at) / 1_000_000, self.boot_id)
+        return self._now
 
     @property
     def boot_id(self) -> str:
@@ -91,11 +93,6 @@ class FakeClock:
     def true_wall(self) -> datetime:
         """What a wall clock would show that nobody ever set."""
         return self._starts + timedelta(microseconds=self.elapsed)
-
-    @property
-    def wall(self) -> datetime:
-        """What the wall clock shows."""
-        return self.true_wall + self._ahead
 
     def advance_to(self, elapsed: int) -> None:
         """Let time pass.
@@ -122,7 +119,11 @@ class FakeClock:
         """The machine boots: another id, and the monotonic clock begins at 0."""
         self.boots += 1
         self._booted_at = self.elapsed
+        self._show()
 
     def _show(self) -> None:
+        """Take the one reading that holds until the clock is moved again: it is asked for all the time."""
+        self.wall = self.true_wall + self._ahead
+        self._now = Now(self.wall, (self.elapsed - self._booted_at) / 1_000_000, self.boot_id)
         if self._frozen is not None:
             self._frozen.move_to(self.wall.replace(tzinfo=None))

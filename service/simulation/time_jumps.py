@@ -86,8 +86,9 @@ class TimeJumps:
 
     def _step_towards(self, elapsed: int) -> None:
         """Jump there, or to the last of the things before it that are counted, and do what is to be done."""
-        stop = self._last_check_before(self._last_beat_before(elapsed))
-        self._count_checks(stop)
+        grid = self._check_grid()
+        stop = self._last_check_before(self._last_beat_before(elapsed), grid)
+        self._count_checks(stop, grid)
         self._clock.advance_to(stop)
         for one in self._everests:
             if not one.beats_reach_station:
@@ -140,15 +141,15 @@ class TimeJumps:
         )
         return not self._counts or is_new or module.outbox.awaits_heartbeat
 
-    def _last_check_before(self, elapsed: int) -> int:
+    @staticmethod
+    def _last_check_before(elapsed: int, grid: tuple[int, int] | None) -> int:
         """When the last communication check is on the way to `elapsed`; that itself if there is none.
 
         It is run at its own time, so that those after it keep theirs; a heartbeat that is due before it comes with it.
         """
-        check = self._check_grid()
-        if check is None or check[0] > elapsed:
+        if grid is None or grid[0] > elapsed:
             return elapsed
-        due, period = check
+        due, period = grid
         return due + (elapsed - due) // period * period
 
     def _last_beat_before(self, elapsed: int) -> int:
@@ -165,12 +166,11 @@ class TimeJumps:
         period = microseconds(self._check_interval_s)
         return None if left_s is None else (self._due(left_s), max(period, 1000))
 
-    def _count_checks(self, stop: int) -> None:
+    def _count_checks(self, stop: int, grid: tuple[int, int] | None) -> None:
         """Those that are left out on the way to `stop` came too."""
-        check = self._check_grid()
-        if check is None or check[0] >= stop:
+        if grid is None or grid[0] >= stop:
             return
-        due, period = check
+        due, period = grid
         number = (stop - due) // period  # the stop is one of them, which is run
         for one in self._everests:
             one.count_checks(number, stop - period)
