@@ -1,5 +1,6 @@
 """Work in its lanes: whatever goes wrong, it is answered by one event."""
 
+import os
 import queue
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ from everest_system.configuration.settings import Settings
 from everest_system.fsm.logs.events import LogsCollected, UploadAttemptFailed
 from everest_system.fsm.messages import SystemTime, UploadLogsRequest
 from everest_system.fsm.orders import CollectLogs, SetSystemTime, StartUpload
+from everest_system.io import removal
 from everest_system.ports import SystemTimeSet, WorkReport
 from everest_system.tools import Tools
 from everest_system.work import Workshop
@@ -75,3 +77,24 @@ def test_upload_that_never_ends(
     assert isinstance(failed.event, UploadAttemptFailed)
     assert failed.event.work == 2
     assert failed.event.reason.endswith("the attempt took too long")
+
+
+def test_what_is_left_over_is_gone_before_the_work_that_follows(
+    tools: Tools, workshop: Workshop, posted: "queue.SimpleQueue[Any]", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The name goes at once, the room in the machine's lane: its next work finds both free."""
+    monkeypatch.setattr(removal, "STEP_BYTES", 1 << 16)
+    spool = tools.spool("system_api", 1)
+    spool.mkdir(parents=True)
+    (spool / NAME).write_bytes(bytes(10 << 16))
+    freed: list[int] = []
+    real = os.ftruncate
+    monkeypatch.setattr(os, "ftruncate", lambda descriptor, size: (freed.append(size), real(descriptor, size)))
+
+    workshop.discard("system_api", "logs", spool)
+    assert not spool.exists()
+    request = UploadLogsRequest(location="http://127.0.0.1:1/", request_id=1)
+    workshop.carry_out("system_api", "logs", CollectLogs(1, 1, request, NAME))
+
+    assert isinstance(posted.get(timeout=5).event, LogsCollected)
+    assert freed[:9] == [size << 16 for size in range(9, 0, -1)]
