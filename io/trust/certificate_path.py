@@ -17,7 +17,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from everest_system.io.trust.certificates import Certificate
+from everest_system.io.trust.certificates import Certificate, printable
 from everest_system.io.trust.known_time import KnownTime
 from everest_system.io.trust.verification_error import CertificateError
 
@@ -208,9 +208,7 @@ class Issuers:
             elif len(path) < MAX_LENGTH:
                 waiting.extend(reversed(further))
         if not found:
-            raise CertificateError(
-                f"{(dead_end or signer).name}: neither a trust anchor nor issued by one, or by a certificate sent"
-            )
+            raise CertificateError(_no_way_up(dead_end) if dead_end else f"{signer.name}: no trust anchor within reach")
 
     def ancestors(self, certificate: Certificate) -> list[Certificate]:
         """Return the certificate and all that stand above it, anchors or not, each once.
@@ -228,6 +226,13 @@ class Issuers:
         if self._checks > MAX_SIGNATURE_CHECKS:
             raise CertificateError(f"more than {MAX_SIGNATURE_CHECKS} certificates could be the issuer")
         return certificate.issued_by(issuer)
+
+
+def _no_way_up(certificate: Certificate) -> str:
+    if certificate.self_issued:
+        return f"{certificate.name}: issued by itself, and no trust anchor"
+    issuer = printable(certificate.issuer)
+    return f"{certificate.name}: its issuer, {issuer}, is neither a trust anchor nor among the certificates sent"
 
 
 def _issuer_key_identifier(certificate: Certificate) -> bytes | None:

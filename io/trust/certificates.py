@@ -95,7 +95,7 @@ def read_chain(text: str) -> list[Certificate]:
         CertificateError: no certificate, too much of it, a broken one, or it is not clear which one is the signer's.
     """
     if len(text) > MAX_TEXT:
-        raise CertificateError(f"the signing certificate is {len(text)} characters long, {MAX_TEXT} are allowed")
+        raise CertificateError(f"the signing certificate is longer than {MAX_TEXT} characters")
     blocks = pem_blocks(text, "CERTIFICATE")
     if len(blocks) > MAX_CERTIFICATES:
         raise CertificateError(f"the chain has {len(blocks)} certificates, {MAX_CERTIFICATES} are allowed")

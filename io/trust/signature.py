@@ -79,7 +79,7 @@ def verify_file(path: Path, certificate: x509.Certificate, signature: str, schem
 
 def _decode(text: str) -> bytes:
     if len(text) > MAX_TEXT:
-        raise SignatureError(f"the signature is {len(text)} characters long, {MAX_TEXT} are allowed")
+        raise SignatureError(f"the signature is longer than {MAX_TEXT} characters")
     packed = "".join(text.replace("\\r", "").replace("\\n", "").split())
     if not packed:
         raise SignatureError("the signature is empty")

@@ -154,7 +154,7 @@ class Trust:
             with _naming(path):
                 anchors += map(read_certificate, _contents(data, "CERTIFICATE"))
         if self._anchor_paths and not anchors:
-            raise TrustError("there is no certificate in any folder of firmware.trust_anchors")
+            raise TrustError("there is no certificate in any folder of trust anchors")
         return anchors
 
     def _crls(self) -> list[RevocationList]:

@@ -79,6 +79,8 @@ def verify(
     firmware = settings.firmware
     anchors = anchor or firmware.trust_anchors
     chain = "anchors" if anchor else firmware.chain
+    if chain == "anchors" and not anchors:
+        raise WorldError("no trust anchor: give --anchor, or set firmware.trust_anchors in the configuration")
     if chain == "everest":
         _note("nobody vouches for the certificate here (no --anchor): only its dates and key are looked at")
     trust = Trust(anchors, crl or firmware.crls, chain, _note, crl_policy=firmware.crl_policy, built=BUILT)

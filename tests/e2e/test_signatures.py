@@ -2,7 +2,7 @@
 
 import pytest
 from support.http_server import File
-from support.pki import Issuer, private_key, wrapped
+from support.pki import NOT_AFTER, Issuer, private_key, wrapped
 from support.stations import IMAGE, Station, words
 
 
@@ -73,3 +73,34 @@ def test_schemes(station: Station, http, maker):
             "Downloading", "Downloaded", "SignatureVerified", "Installing", "Installed",
         ]  # fmt: skip
         assert current_image(service) == image
+
+
+def test_chain_in_any_order(station: Station, http, maker):
+    """A chain may come root first, its line ends as two characters, and its signature is verified all the same."""
+    middle = maker.root.issue("Maker CA", ca=True)
+    signer = middle.issue("Maker Signer", key=private_key("rsa2048", "Maker Signer"))
+    chain = (maker.root.pem + middle.pem + signer.pem).replace("\n", "\\n")
+    service, everest = station.both()
+    signed = {"signing_certificate": chain, "signature": signer.sign(IMAGE, "rsa-pss")}
+    request = {"location": http.url("/fw.bin"), "request_id": 1, **signed}
+    assert everest.call("update_firmware", request) == "Accepted"
+    everest.wait_for("Installed", 1)
+    assert words(everest) == ["Downloading", "Downloaded", "SignatureVerified", "Installing", "Installed"]
+    assert current_image(service) == IMAGE
+
+
+def test_lists_required(station: Station, http, maker, tmp_path):
+    """Where lists are required, an outdated one is InvalidCertificate; a fresh one counts at once, for good or ill."""
+    crl = tmp_path / "crl.pem"
+    crl.write_text(maker.root.crl())  # its next update is in the past of the real clock
+    service, everest = station.both({"firmware": {"crls": [str(crl)], "crl_policy": "require"}})
+    request = {"location": http.url("/fw.bin"), "request_id": 1, **maker.signed()}
+    assert everest.call("update_firmware", request) == "InvalidCertificate"
+    assert "out of date" in str(service.lines("update_firmware refused")[0])
+    crl.write_text(maker.root.crl(maker.signer, next_update=NOT_AFTER))
+    assert everest.call("update_firmware", request) == "RevokedCertificate"
+    assert (words(everest), http.requests) == ([], [])
+    crl.write_text(maker.root.crl(next_update=NOT_AFTER))
+    assert everest.call("update_firmware", request) == "Accepted"
+    everest.wait_for("Installed", 1)
+    assert current_image(service) == IMAGE

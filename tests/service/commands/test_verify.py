@@ -1,10 +1,13 @@
 """`everest-system verify`."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from support.cli import run_cli
-from support.pki import Issuer, private_key
+from support.pki import NOT_AFTER, NOW, Issuer, private_key
+
+from everest_system.commands import verify as verify_command
 
 IMAGE = b"firmware" * 1000
 
@@ -47,7 +50,7 @@ def test_nobody_vouching_is_a_no(files: Path) -> None:
     """With no anchors at all the service would answer InvalidCertificate, and so does the command."""
     code, out, err = verify(files)
     assert (code, out) == (1, "")
-    assert "firmware.trust_anchors" in err
+    assert "no trust anchor: give --anchor, or set firmware.trust_anchors" in err
 
 
 def test_everest_vouching_is_noted(files: Path) -> None:
@@ -81,6 +84,32 @@ def test_refused_file_has_its_reason(
     assert last.startswith("everest-system: ")
     assert reason in last
     assert all(note.startswith("note: ") for note in notes)
+
+
+def test_lists_required_by_the_configuration(files: Path) -> None:
+    """Where the station requires current lists, so does the command; --crl stands in for the station's own."""
+    (files / "a.toml").write_text(
+        f'[firmware]\ntrust_anchors = ["{files}/root.pem"]\ncrls = ["{files}/old.pem"]\ncrl_policy = "require"\n'
+    )
+    maker = Issuer.root()
+    (files / "old.pem").write_text(maker.crl(next_update=NOW))
+    (files / "new.pem").write_text(maker.crl(next_update=NOT_AFTER))
+    code, out, err = verify(files, "-c", "a.toml")
+    assert (code, out) == (1, "")
+    assert "old.pem: out of date); firmware.crl_policy requires a CRL" in err
+    assert verify(files, "-c", "a.toml", "--crl", "new.pem") == (0, "rsa-pss\n", "")
+    assert "revoked (" in verify(files, "-c", "a.toml", "--crl", "crl.pem")[2]
+
+
+def test_clock_before_the_build_is_noted(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where this machine's clock cannot be right, a note says what that means, and the verdict is the service's."""
+    monkeypatch.setattr(verify_command, "BUILT", NOT_AFTER)
+    code, out, err = verify(files, "--anchor", "root.pem")
+    assert (code, out) == (0, "rsa-pss\n")
+    assert "before this software was built (2049-01-01)" in err
+    monkeypatch.setattr(verify_command, "BUILT", NOT_AFTER + timedelta(days=1))
+    code, _, err = verify(files, "--anchor", "root.pem")
+    assert (code, "expired on 2049-01-01" in err) == (1, True)
 
 
 def test_missing_file_is_a_wrong_argument(files: Path) -> None:
