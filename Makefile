@@ -28,6 +28,8 @@ check: install
 	$(BIN)/everest-system diagram --check
 	$(BIN)/python -m everest_system.configuration.document | diff docs/configuration.md - \
 		|| { echo "docs/configuration.md is out of date: make documents"; exit 1; }
+	$(BIN)/python -m everest_system.io.transfers.document | diff docs/transfers.md - \
+		|| { echo "docs/transfers.md is out of date: make documents"; exit 1; }
 	rm -f .coverage .coverage.*
 	COVERAGE_PROCESS_START=$(CURDIR)/pyproject.toml $(MAKE) test PYTEST_ADDOPTS="--cov --cov-report="
 	$(BIN)/coverage report --fail-under=95
@@ -48,6 +50,7 @@ diagrams: install
 
 documents: install
 	$(BIN)/python -m everest_system.configuration.document > docs/configuration.md
+	$(BIN)/python -m everest_system.io.transfers.document > docs/transfers.md
 
 install: $(VENV)/installed
 

@@ -1,12 +1,12 @@
 """Download a file to a part file, so that whatever happens, what has arrived need not be fetched again.
 
 In order: the part that a former attempt left is cut to its synced length and hashed from disk; the rest is asked for
-under the condition that the file is still the same one (HTTP `Range` with `If-Range`, FTP `REST` after a look at `MDTM`
-and `SIZE`); if it is not, or nobody can tell, the download begins anew. Done means: the server says success, the length
-is the one announced, file and folder are synced.
+under the condition that the file is still the same one (HTTP `Range` with `If-Range`; FTP, SFTP and files of this
+machine from an offset, after a look at date and size); if it is not, or nobody can tell, the download begins anew. Done
+means: the server says success, the length is the one announced, file and folder are synced.
 
 What it never does: ask for or undo a content coding, follow a redirect from https to http or out of HTTP, or write
-beyond the size limit or into the last 16 MiB of the disk.
+beyond the size limit or into the reserve of the disk.
 
 Importing this module loads libcurl.
 """
@@ -25,18 +25,17 @@ import pycurl
 
 from everest_system.fsm.artifact import Artifact, Part
 from everest_system.fsm.errors import CanceledError, RequestError
-from everest_system.io.transfers.curl import CurlError, Engine, Head
+from everest_system.io.transfers.curl import Engine
+from everest_system.io.transfers.exchange import CurlError, Head
+from everest_system.io.transfers.options import WEB
+from everest_system.io.transfers.outcomes import Curl, Own, http_meaning
 from everest_system.io.transfers.part_file import DiskError, PartFile
 from everest_system.io.transfers.transfer import (
-    FAILED,
-    REFUSED,
-    Curl,
     Fault,
     Meaning,
     TransferError,
     TransferSettings,
     http_date,
-    http_meaning,
     retry_after_s,
 )
 from everest_system.io.transfers.url import redirect_target
@@ -47,6 +46,7 @@ _OK: Final = frozenset({200, 203})
 _PARTIAL: Final = 206
 _UNSATISFIABLE: Final = 416
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+_NO_OFFSET: Final = frozenset({Curl.FTP_COULDNT_USE_REST, Curl.RANGE_ERROR, Curl.BAD_DOWNLOAD_RESUME})
 _PROGRESS_S: Final = 0.1
 _PART_S: Final = 1.0
 _LONGEST_LENGTH: Final = 18
@@ -92,12 +92,12 @@ def download(
     """
     try:
         with (
-            PartFile(part_file) as file,
+            PartFile(part_file, settings.reserve_bytes) as file,
             Engine(settings, schemes, canceled, attempt_timeout_s) as engine,
         ):
             return _Attempt(engine, file, part, schemes, max_size_bytes, on_part, on_progress).run(location, canceled)
     except DiskError as error:
-        raise TransferError(location, str(error), FAILED) from None
+        raise TransferError(location, str(error), Own.DISK.meaning) from None
 
 
 class _Attempt:
@@ -128,13 +128,13 @@ class _Attempt:
         try:
             self._restore(canceled)
             self._file.require(0)
-            if urlsplit(location).scheme in {"http", "https"}:
+            if urlsplit(location).scheme in WEB:
                 self._web()
             else:
-                self._ftp()
+                self._from_offset()
             if self._total is not None and self._file.length != self._total:
                 cause = f"{self._file.length} bytes came of {self._total} announced"
-                raise CurlError(self._url, cause, FAILED)
+                raise CurlError(self._url, cause, Own.SHORT.meaning)
             artifact = self._file.finish()
         except (TransferError, CanceledError, DiskError) as error:
             self._keep()
@@ -193,7 +193,7 @@ class _Attempt:
             self._tell()
 
     def _refuse_size(self) -> NoReturn:
-        raise TransferError(self._url, f"the file is larger than the {self._max_size} bytes allowed", REFUSED)
+        raise TransferError(self._url, f"the file is larger than the {self._max_size} bytes allowed", Own.LARGE.meaning)
 
     def _expect(self, total: int | None, validator: str | None) -> None:
         """Take what the server says of the file, before its first byte."""
@@ -216,7 +216,8 @@ class _Attempt:
             if head.status in _REDIRECTS and "location" in head.fields:
                 redirects += 1
                 if redirects > REDIRECTS_MAX:
-                    raise TransferError(self._url, f"more than {REDIRECTS_MAX} redirects", REFUSED)
+                    cause = f"more than {REDIRECTS_MAX} redirects"
+                    raise TransferError(self._url, cause, Own.REDIRECTS.meaning)
                 self._redirect(head.fields["location"])
             elif start and (self._another or head.status == _UNSATISFIABLE):
                 self._begin_anew()
@@ -230,7 +231,7 @@ class _Attempt:
         try:
             self._url = redirect_target(self._url, to, self._schemes)
         except RequestError as error:
-            raise TransferError(self._url, str(error), REFUSED) from None
+            raise TransferError(self._url, str(error), Own.REDIRECT.meaning) from None
 
     def _on_head(self, head: Head) -> bool:
         if head.status in _OK:
@@ -248,11 +249,11 @@ class _Attempt:
                 return True
         return False
 
-    # FTP
+    # FTP, SFTP and files of this machine
 
-    def _ftp(self) -> None:
+    def _from_offset(self) -> None:
         if urlsplit(self._url).path.endswith("/") or not urlsplit(self._url).path:
-            raise TransferError(self._url, "the location names a folder, not a file", REFUSED)
+            raise TransferError(self._url, "the location names a folder, not a file", Own.FOLDER.meaning)
         found = self._engine.exchange(self._url, {pycurl.NOBODY: 1, pycurl.OPT_FILETIME: 1})
         total = found.length if found.length >= 0 else None
         validator = f"MDTM {found.file_time} SIZE {total}" if total is not None and found.file_time >= 0 else None
@@ -262,7 +263,7 @@ class _Attempt:
         try:
             self._exchange({pycurl.RESUME_FROM_LARGE: self._file.length})
         except CurlError as error:
-            if error.code != Curl.FTP_COULDNT_USE_REST:
+            if not self._file.length or error.code not in _NO_OFFSET:
                 raise
             self._begin_anew()
             self._expect(total, validator)

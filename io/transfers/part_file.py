@@ -16,9 +16,6 @@ from everest_system.fsm.errors import CanceledError, WorldError
 from everest_system.io.durable import sync_folder
 
 SYNC_BYTES: Final = 4 * 1024 * 1024
-RESERVE_BYTES: Final = 16 * 1024 * 1024
-"""Space that a download leaves free."""
-
 _BLOCK: Final = 1024 * 1024
 
 
@@ -35,14 +32,15 @@ class PartFile:
 
     Args:
         path: the file; its folder exists.
+        reserve_bytes: space to leave free on the disk.
 
     Raises:
         DiskError: from every method, when the disk says no.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, reserve_bytes: int) -> None:
         self.length = self.synced = 0
-        self._path = path
+        self._path, self._reserve = path, reserve_bytes
         self._pending = bytearray()
         self._hash = hashlib.sha256()
         try:
@@ -102,8 +100,8 @@ class PartFile:
         except OSError as error:
             raise self._error(error) from None
         free = disk.f_bavail * disk.f_frsize
-        if more + RESERVE_BYTES > free:
-            need = (more + RESERVE_BYTES) >> 20
+        if more + self._reserve > free:
+            need = (more + self._reserve) >> 20
             raise DiskError(f"not enough room: {need} MiB are needed in {self._path.parent}, {free >> 20} MiB are free")
 
     def write(self, chunk: bytes) -> None:

@@ -18,15 +18,11 @@ from urllib.parse import urlsplit
 
 import pycurl
 
-from everest_system.io.transfers.curl import CurlError, Engine, Head
-from everest_system.io.transfers.transfer import (
-    FAILED,
-    REFUSED,
-    TransferError,
-    TransferSettings,
-    http_meaning,
-    retry_after_s,
-)
+from everest_system.io.transfers.curl import Engine
+from everest_system.io.transfers.exchange import CurlError, Head
+from everest_system.io.transfers.options import WEB
+from everest_system.io.transfers.outcomes import Own, http_meaning
+from everest_system.io.transfers.transfer import TransferError, TransferSettings, retry_after_s
 
 _ANSWER_MAX: Final = 64 * 1024
 """Bytes read of an answer's body, which nobody looks at."""
@@ -66,7 +62,7 @@ def upload(
         with archive.open("rb", buffering=0) as body, Engine(settings, schemes, canceled, attempt_timeout_s) as engine:
             _send(engine, body, archive.name, target, method, on_progress)
     except OSError as error:
-        raise TransferError(target, f"cannot read {archive}: {error.strerror}", REFUSED) from None
+        raise TransferError(target, f"cannot read {archive}: {error.strerror}", Own.ARCHIVE.meaning) from None
 
 
 def _send(
@@ -94,7 +90,7 @@ def _send(
         pycurl.INFILESIZE_LARGE: size,
         pycurl.READFUNCTION: source.read,
     }
-    web = urlsplit(target).scheme in {"http", "https"}
+    web = urlsplit(target).scheme in WEB
     if web:
         quoted = re.sub(r"[^A-Za-z0-9._-]", "_", name)
         options[pycurl.CUSTOMREQUEST] = method
@@ -113,7 +109,7 @@ def _send(
     if answer.head is not None:
         _check_status(target, answer.head)
     if answer.sent != size:
-        raise TransferError(target, f"{answer.sent} bytes went out of {size}", FAILED)
+        raise TransferError(target, f"{answer.sent} bytes went out of {size}", Own.SHORT.meaning)
     on_progress(size, size)
 
 

@@ -1,7 +1,7 @@
 """URLs from outside: checked once, carried onward in one spelling, shown without their secrets.
 
-`location` is the gate: what it returns is plain ASCII, has an allowed scheme and a host, and reads the same for every
-parser behind it. No message here repeats the text it complains about, for that may hold a password.
+`location` is the gate: what it returns is plain ASCII, has an allowed scheme and a host (`file:` has none), and reads
+the same for every parser behind it. No message here repeats the text it complains about, for that may hold a password.
 
     >>> location("HTTPS://bücher.example/größe.bin", {"https"})
     'https://xn--bcher-kva.example/gr%C3%B6%C3%9Fe.bin'
@@ -51,7 +51,10 @@ def location(text: str, schemes: Collection[str]) -> str:
         raise RequestError(f"the location's scheme is none of {', '.join(sorted(schemes))}")
     if port == 0:
         raise RequestError("the location has an impossible port")
-    netloc = _userinfo(parts) + _host(parts) + ("" if port is None else f":{port}")
+    if parts.scheme == "file":
+        netloc = _this_machine(parts)
+    else:
+        netloc = _userinfo(parts) + _host(parts) + ("" if port is None else f":{port}")
     if parts.scheme not in _WEB and not _PRINTABLE.fullmatch(unquote_to_bytes(parts.path)):
         raise RequestError("the location's path holds control characters")
     return urlunsplit((parts.scheme, netloc, quote(parts.path, _SAFE), quote(parts.query, _SAFE), ""))
@@ -113,7 +116,7 @@ def redacted(url: str) -> str:
     try:
         parts = urlsplit(url)
         host = parts.netloc.rpartition("@")[2]
-        if not parts.scheme or not parts.hostname or (parts.port or 1) < 1:
+        if not parts.scheme or not (parts.hostname or parts.scheme == "file") or (parts.port or 1) < 1:
             return "(no URL)"
     except ValueError:
         return "(no URL)"
@@ -125,6 +128,12 @@ def origin(url: str) -> str:
     """Return scheme, host and port of a URL, fit for a log."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+
+
+def _this_machine(parts: SplitResult) -> str:
+    if parts.netloc.lower() not in {"", "localhost"}:
+        raise RequestError("the location names a file of another machine")
+    return ""
 
 
 def _userinfo(parts: SplitResult) -> str:

@@ -21,7 +21,8 @@ from everest_system.fsm.firmware.events import (
     SignatureVerified,
 )
 from everest_system.fsm.orders import CheckArtifact, ConfirmInstall, RollBack, StartDownload, StartInstall
-from everest_system.io.transfers.transfer import Fault, http_meaning
+from everest_system.io.transfers.outcomes import http_meaning
+from everest_system.io.transfers.transfer import Fault
 from everest_system.simulation.behaviour import MEGABYTE
 from everest_system.simulation.plan import Plan, ending
 from everest_system.simulation.world import TORN, World

@@ -10,7 +10,8 @@ from everest_system.fsm.logs.events import (
 )
 from everest_system.fsm.messages import LogStatusEnum
 from everest_system.fsm.orders import CollectLogs, StartUpload
-from everest_system.io.transfers.transfer import Fault, http_meaning
+from everest_system.io.transfers.outcomes import http_meaning
+from everest_system.io.transfers.transfer import Fault
 from everest_system.simulation.behaviour import MEGABYTE
 from everest_system.simulation.firmware_work import QUICK_S, SUCCESS
 from everest_system.simulation.plan import Plan, ending

@@ -9,18 +9,10 @@ import pytest
 from support.http_server import File, HttpServer, Reply, make_certificate
 
 from everest_system.fsm.errors import CanceledError
-from everest_system.io.transfers import curl
-from everest_system.io.transfers.curl import CurlError, Engine
-from everest_system.io.transfers.transfer import (
-    Curl,
-    Fault,
-    TransferError,
-    TransferSettings,
-    curl_meaning,
-    http_date,
-    http_meaning,
-    retry_after_s,
-)
+from everest_system.io.transfers import curl, roots
+from everest_system.io.transfers.curl import Engine
+from everest_system.io.transfers.exchange import CurlError
+from everest_system.io.transfers.transfer import Fault, TransferError, TransferSettings, http_date, retry_after_s
 
 WEB = frozenset({"http", "https"})
 
@@ -83,11 +75,11 @@ def test_exception_of_a_callback_comes_out(server, where, capfd):
     assert capfd.readouterr().err == ""
 
 
-@pytest.mark.parametrize("scheme", ["ftp", "sftp", "file", "gopher"])
+@pytest.mark.parametrize("scheme", ["ftp", "sftp", "file", "gopher", "smb", "scp"])
 def test_other_schemes_are_refused(scheme):
     """A scheme that is not allowed, or that the engine does not speak, is refused for good."""
     with pytest.raises(CurlError, match="scheme") as caught:
-        fetch(f"{scheme}://127.0.0.1/etc/passwd", schemes=WEB | {"sftp"})
+        fetch(f"{scheme}://127.0.0.1/etc/passwd", schemes=WEB | {"gopher", "smb", "scp"})
     assert (caught.value.fault, caught.value.log_status) == (Fault.REFUSED, "NotSupportedOperation")
 
 
@@ -228,12 +220,12 @@ def test_system_bundle_is_found_wherever_it_is(tmp_path, monkeypatch):
     bundle = tmp_path / "bundle.pem"
     bundle.touch()
     monkeypatch.setenv("SSL_CERT_FILE", str(bundle))
-    assert curl.system_bundle() == bundle
+    assert roots.system_bundle() == bundle
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "none"))
-    monkeypatch.setattr(curl, "_BUNDLES", (str(bundle),))
-    assert curl.system_bundle() == bundle
-    monkeypatch.setattr(curl, "_BUNDLES", ())
-    assert curl.system_bundle() is None
+    monkeypatch.setattr(roots, "_BUNDLES", (str(bundle),))
+    assert roots.system_bundle() == bundle
+    monkeypatch.setattr(roots, "_BUNDLES", ())
+    assert roots.system_bundle() is None
     with pytest.raises(CurlError):
         fetch("https://127.0.0.1:9/")
 
@@ -244,53 +236,6 @@ def test_rate_is_limited(server):
     begun = time.monotonic()
     fetch(server.url("/f"), TransferSettings(rate_limit_kbps=4000))
     assert time.monotonic() - begun > 0.2
-
-
-@pytest.mark.parametrize(
-    ("status", "fault", "word"),
-    [
-        (204, "failed", "UploadFailure"),
-        (302, "refused", "UploadFailure"),
-        (400, "refused", "BadMessage"),
-        (401, "refused", "PermissionDenied"),
-        (403, "refused", "PermissionDenied"),
-        (404, "refused", "UploadFailure"),
-        (405, "refused", "NotSupportedOperation"),
-        (407, "refused", "PermissionDenied"),
-        (408, "failed", "UploadFailure"),
-        (410, "refused", "UploadFailure"),
-        (422, "refused", "BadMessage"),
-        (429, "failed", "UploadFailure"),
-        (500, "failed", "UploadFailure"),
-        (501, "failed", "NotSupportedOperation"),
-        (503, "failed", "UploadFailure"),
-        (999, "failed", "UploadFailure"),
-    ],
-)
-def test_statuses_mean_what_the_design_says(status, fault, word):
-    """Each HTTP status has its fault and its word."""
-    assert http_meaning(status) == (fault, word)
-
-
-@pytest.mark.parametrize(
-    ("code", "answer", "fault", "word"),
-    [
-        (7, 0, "failed", "UploadFailure"),
-        (60, 0, "failed", "UploadFailure"),
-        (Curl.URL_MALFORMAT, 0, "refused", "UploadFailure"),
-        (Curl.LOGIN_DENIED, 530, "refused", "PermissionDenied"),
-        (Curl.LOGIN_DENIED, 421, "failed", "UploadFailure"),
-        (Curl.UPLOAD_FAILED, 550, "refused", "PermissionDenied"),
-        (Curl.UPLOAD_FAILED, 552, "failed", "UploadFailure"),
-        (Curl.UPLOAD_FAILED, 553, "refused", "UploadFailure"),
-        (Curl.UPLOAD_FAILED, 450, "failed", "UploadFailure"),
-        (Curl.REMOTE_ACCESS_DENIED, 550, "refused", "UploadFailure"),
-        (Curl.REMOTE_FILE_NOT_FOUND, 550, "refused", "UploadFailure"),
-    ],
-)
-def test_libcurl_errors_mean_what_the_design_says(code, answer, fault, word):
-    """Each libcurl error, with FTP's answer behind it, has its fault and its word."""
-    assert curl_meaning(code, answer) == (fault, word)
 
 
 def test_retry_after_is_read_in_both_spellings():

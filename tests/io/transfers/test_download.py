@@ -309,18 +309,15 @@ def test_size_limit_holds_first_and_on_the_way(server, station):
 
 def test_room_is_looked_for_before_and_on_the_way(server, station, monkeypatch):
     """A disk without room ends the attempt before a byte is fetched, or before the reserve is used up."""
-    monkeypatch.setattr(part_file, "RESERVE_BYTES", 1 << 60)
-    error = station.fail(server.url("/f"))
+    error = station.fail(server.url("/f"), settings=TransferSettings(reserve_bytes=1 << 60))
     assert (error.fault, "not enough room" in str(error), server.requests) == (Fault.FAILED, True, [])
     asked = []
-    monkeypatch.setattr(part_file, "RESERVE_BYTES", 0)
     real = os.fstatvfs
 
     def shrinking(fd):
         asked.append(fd)
         disk = list(real(fd))
         disk[4] = 0 if len(asked) > 2 else disk[4]  # f_bavail
-        monkeypatch.setattr(part_file, "RESERVE_BYTES", 1 if len(asked) > 2 else 0)
         return os.statvfs_result(disk)
 
     monkeypatch.setattr(part_file.os, "fstatvfs", shrinking)
@@ -478,7 +475,7 @@ def test_each_disk_call_may_fail(tmp_path, monkeypatch, call, act):
     def fail(*_):
         raise OSError(errno.EIO, "Input/output error")
 
-    with PartFile(tmp_path / "part") as file:
+    with PartFile(tmp_path / "part", 0) as file:
         monkeypatch.setattr(part_file.os, call, fail)
         with pytest.raises(DiskError, match=r"part: Input/output error"):
             act(file)
@@ -493,4 +490,4 @@ def test_folder_that_cannot_be_synced_is_told(tmp_path, monkeypatch):
 
     monkeypatch.setattr(part_file, "sync_folder", fail)
     with pytest.raises(DiskError):
-        PartFile(tmp_path / "part")
+        PartFile(tmp_path / "part", 0)
