@@ -24,7 +24,7 @@ SILENT_BEATS = 2  # a silence shorter than this many heartbeats is none, however
 SLOWEST = 0.5  # after a silence, a number that grew slower than this share of the pace is another EVerest's
 KNOWN_WITHIN_S, KNOWN_WITHIN = 2.0, 0.05  # seconds, and a share of its age, that an EVerest's count may be off
 BASELINE = 5  # heartbeats that a pace is measured over: fewer may have come in a bunch
-ASSUMED_PERIOD_S = 1.0  # EVerest's default, by which it is known again while the pace is not measured
+ASSUMED_PERIOD_S = 1.0  # EVerest's default, by which it is known again while its pace is not measured
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,12 +95,12 @@ class PresenceMachine(TableMachine[PresenceSnapshot]):
     def _may_have_begun_since_loss(self) -> bool:
         """The broker may have gone, and EVerest with it, to come back before we did.
 
-        While the pace is not measured that cannot be told: another one, who hears all again, is the safe guess.
+        While the pace is not measured EVerest's default has to do: a connection that breaks again and again would
+        never let it be measured, and make each EVerest another one.
         """
-        lost_at, period_s = self.draft.lost_at, self.draft.period_s
-        if lost_at is None:
-            return False
-        return period_s is None or self.event.number * period_s <= self.now.monotonic - lost_at
+        lost_at = self.draft.lost_at
+        up_s = self.event.number * (self.draft.period_s or ASSUMED_PERIOD_S)
+        return lost_at is not None and up_s <= self.now.monotonic - lost_at
 
     def is_registered_new_run(self) -> bool:
         """Another EVerest counts, and its CSMS spoke before its first heartbeat."""

@@ -158,14 +158,17 @@ def test_slow_heartbeats_may_be_silent_for_longer(period_s):
     assert (presence.state, presence.runs) == (S.PRESENT, 0)
 
 
-def test_who_came_back_before_its_pace_was_known_may_be_another_everest():
-    """Whether it began before our connection broke cannot be told: it is the safe guess that it did not."""
+def test_a_connection_that_breaks_again_and_again_makes_no_other_everest():
+    """Its pace is never measured, and yet it is one and the same, registered once."""
     presence = Presence()
-    presence.beat(0, 1)
-    presence.take(BrokerLost())
-    presence.clock.advance(2)
-    presence.beat(3)
-    assert (presence.state, presence.runs) == (S.PRESENT, 1)
+    presence.beat(40)
+    presence.take(CSMS)
+    for number in range(41, 60):
+        presence.take(BrokerLost())
+        presence.clock.advance(0.2)
+        presence.take(BrokerFound())
+        presence.beat(number)
+        assert (presence.state, presence.runs) == (S.REGISTERED, 0)
 
 
 # --- registration ---
