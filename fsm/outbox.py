@@ -132,13 +132,13 @@ class Outbox:
             return row if is_listening(presence, row.status.run) else None
         return None
 
-    def sending(self, row: OutboxRow, presence: PresenceSnapshot, at: float) -> OutboxChange:
+    def sending(self, row: OutboxRow, presence: PresenceSnapshot, at: float) -> tuple[Sending, OutboxChange]:
         """`row` goes out as soon as the change is stored; `at` in seconds of the monotonic clock."""
         self._sendings += 1
         self.in_flight = Sending(row.module_id, row.seq, self._sendings)
         self._sent_at[row.seq] = at
         early = presence.state is not PresenceState.REGISTERED and row.status.run != presence.run
-        return self._mark([replace(row, early=early, sent=True)])
+        return self.in_flight, self._mark([replace(row, early=early, sent=True)])
 
     def acknowledged(self, sending: Sending) -> None:
         """The broker has what `sending` says; one that is no longer in flight proves nothing."""

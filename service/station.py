@@ -2,7 +2,9 @@
 
 1. The event goes to the machines that it concerns, and these say what follows from it.
 2. One transaction writes the new snapshots, the statuses for the outbox, the history.
-3. The orders are carried out, the timers aimed, and the outbox sends what it may.
+3. The log tells it, the timers are aimed, the orders carried out.
+
+Then `delivery` sends what it may, by the same three steps.
 
 Nothing that the outside can see happens before the transaction that records it. An exception anywhere ends the
 process, and the next start goes on from the store.
@@ -15,18 +17,17 @@ from typing import Any
 import structlog
 
 from everest_system.broker import RECONNECT, Broker
+from everest_system.delivery import EARLY_S, Delivery, PublishStatus
 from everest_system.fsm.deadlines import remaining
 from everest_system.fsm.errors import WorldError
-from everest_system.fsm.events import Event, StatusDelivered, StatusSending
+from everest_system.fsm.events import Event
 from everest_system.fsm.machine import Outcome, TableMachine
 from everest_system.fsm.messages import CommunicationCheck
 from everest_system.fsm.orders import Order, Reply, Tell
-from everest_system.fsm.outbox import OutboxChange, OutboxRow, message
 from everest_system.fsm.platform.events import FirmwareHeard, FirmwareSettled
 from everest_system.fsm.platform.machine import PlatformMachine
-from everest_system.fsm.presence.events import BrokerFound, BrokerLost, HeartbeatArrived
+from everest_system.fsm.presence.events import BrokerFound, BrokerLost
 from everest_system.fsm.presence.snapshot import PresenceSnapshot
-from everest_system.fsm.presence.states import PresenceState
 from everest_system.inbox import Inbox
 from everest_system.io.control.server import ControlRequest
 from everest_system.io.mqtt.codec import encode_status
@@ -42,9 +43,7 @@ from everest_system.transaction import Transaction
 
 OWN = "station"  # the owner of the timers that belong to no machine
 COMMUNICATION_CHECK = "CommunicationCheck"
-SEND = "Send"
 LEAST_INTERVAL_S = 0.1  # between signs of life, whatever is configured: the loop has other things to do
-EARLY_S = 0.001  # rounding may let a timer fire this much before its time
 
 _log = structlog.get_logger(__name__)
 
@@ -102,9 +101,11 @@ class Station:
             self._machines.update(((module.module_id, machine.name), machine) for machine in module.machines)
         self.broker = Broker(edges.wire, edges.timers, OWN)
         self._reception = Reception(self.modules, self.broker)
+        self._delivery = Delivery(
+            self.modules, self.broker, edges.clock, edges.timers, OWN, pace.status_interval_s, last_seq, self.tell
+        )
         self._inbox = inbox
         self._pace = pace
-        self._last_seq = last_seq
         self._stored: dict[Key, str] = {}
         self._operator = Operator(self)
 
@@ -116,8 +117,7 @@ class Station:
         now = self.edges.clock.now()
         for key, machine in self.machines():
             self._stored[key] = machine.snapshot.model_dump_json()
-        for module in self.modules.values():
-            module.outbox.begin_again()
+        self._delivery.begin()
         for key, machine in self.machines():
             self._adopt(transaction, key, machine, machine.recover(now))
         self._finish(transaction)
@@ -135,6 +135,7 @@ class Station:
         transaction, now = Transaction(), self.edges.clock.now()
         for key, machine in self.machines():
             self._adopt(transaction, key, machine, machine.note_clean_stop(now))
+        assert not transaction.orders, "nobody is left to carry out anything"
         self._commit(transaction)
 
     def machines(self) -> list[tuple[Key, TableMachine[Any]]]:
@@ -146,7 +147,7 @@ class Station:
         """Some update is in a part that must not be interrupted (B11.FR.06)."""
         return any(module.is_busy for module in self.modules.values())
 
-    # --- events ---
+    # --- one event: its transaction, its orders ---
 
     def handle(self, event: Any) -> None:
         """Take one event from the reactor."""
@@ -162,21 +163,63 @@ class Station:
                 reply = Reply("set_system_time", event.reply_to, event.done)
                 transaction.orders.append((event.module_id, "", reply))
             case PublishAcknowledged():
-                self._acknowledge(transaction, event)
+                self._delivery.acknowledge(transaction, event)
             case Connected():
                 if self.broker.connected(event):
                     self._check_communication(alive=True)
                     self._tell_presence(transaction, BrokerFound())
             case Disconnected():
                 if self.broker.disconnected(event):
-                    for module in self.modules.values():
-                        module.outbox.disconnected()
+                    self._delivery.disconnected()
                     self._tell_presence(transaction, BrokerLost())
             case ControlRequest():
                 self._operator.answer(transaction, event)
             case _:
                 raise AssertionError(f"an event without a meaning: {event!r}")
         self._finish(transaction)
+
+    def _finish(self, transaction: Transaction) -> None:
+        """Store what has happened, do what follows from it, then let each module say what is next."""
+        self._conclude(transaction)
+        for module in self.modules.values():
+            sending = Transaction()
+            if self._delivery.send_next(sending, module):
+                self._conclude(sending)
+
+    def _conclude(self, transaction: Transaction) -> None:
+        try:
+            self._commit(transaction)
+        except WorldError:  # the process ends: nobody shall wait for minutes for an answer of ours
+            for _, _, order in transaction.orders:
+                self._reception.decline(order)
+            raise
+        for module_id, machine, order in transaction.orders:
+            self._carry_out(module_id, machine, order)
+
+    def _commit(self, transaction: Transaction) -> None:
+        machines = self._machines
+        written = {}
+        for key in transaction.touched:
+            text = machines[key].snapshot.model_dump_json()
+            if text != self._stored.get(key):
+                written[key] = text
+        self.edges.memory.commit(transaction.change(written))
+        self._stored.update(written)
+        transaction.write_log()
+        for key in transaction.touched:
+            snapshot = machines[key].snapshot
+            self.edges.timers.aim("/".join(key), snapshot.job, snapshot.timers)
+
+    def _carry_out(self, module_id: str, machine: str, order: Order) -> None:
+        match order:
+            case Reply():
+                self._reception.reply(order)
+            case PublishStatus():
+                self._delivery.publish(order)
+            case _:
+                self.edges.workshop.carry_out(module_id, machine, order)
+
+    # --- what events mean ---
 
     def _read(self, transaction: Transaction, event: MessageArrived) -> None:
         received = self._reception.receive(event)
@@ -198,7 +241,7 @@ class Station:
                 self.edges.timers.arm(OWN, COMMUNICATION_CHECK, interval_s)
             elif timer.name == RECONNECT:
                 self.broker.connect()
-            return  # SEND: what is to be sent is looked at behind every event
+            return  # Send: what is to be sent is looked at behind every event
         module_id, _, name = timer.owner.rpartition("/")
         machine = self._machines[module_id, name]
         deadline = machine.snapshot.timers.get(timer.name)
@@ -227,39 +270,19 @@ class Station:
         machine.adopt(outcome)
         transaction.touched[key] = None
         transaction.add_steps(key, self.edges.clock.now().wall, outcome.steps)
-        for step in outcome.steps:
-            why = {"reason": step.detail} if step.detail else {}
-            _log.info(
-                f"{name}: {step.source} -> {step.target}",
-                module_id=module_id or None,
-                request_id=step.request_id,
-                cause=step.event,
-                **why,
-            )
-        for status in outcome.statuses:
-            self._last_seq += 1
-            row = OutboxRow(self._last_seq, module_id, status)
-            self.modules[module_id].outbox.add([row])
-            transaction.added.append(row)
-            transaction.add_rows(OutboxChange(removed=self._trim(module_id)))
+        self._delivery.post(transaction, module_id, outcome.statuses)
         for order in outcome.orders:
             if isinstance(order, Tell):
                 self._pass_on(transaction, module_id, order)
             else:
                 transaction.orders.append((module_id, name, order))
 
-    def _trim(self, module_id: str) -> tuple[int, ...]:
-        removed = self.modules[module_id].outbox.trim()
-        if removed:
-            _log.warning("too many statuses wait: older ones are forgotten", module_id=module_id, count=len(removed))
-        return removed
-
     def _pass_on(self, transaction: Transaction, module_id: str, order: Tell) -> None:
         if isinstance(order.event, FirmwareSettled | FirmwareHeard) and self.is_busy:
             return  # another module's update still has to be waited for, and will say so itself
         self.tell(transaction, PLATFORM if order.machine == "platform" else (module_id, order.machine), order.event)
 
-    # --- presence and delivery ---
+    # --- presence ---
 
     def _tell_presence(self, transaction: Transaction, event: Event) -> None:
         for module in self.modules.values():
@@ -267,94 +290,12 @@ class Station:
 
     def _perceive(self, transaction: Transaction, module: Module, event: Event) -> None:
         """Let Presence know, and the outbox what follows from it, before anybody else hears of a new EVerest."""
-        key = (module.module_id, "presence")
         before: PresenceSnapshot = module.presence.snapshot
         outcome = module.presence.handle(event, self.edges.clock.now())
-        after = outcome.snapshot
-        if after.run != before.run:
-            now_s = self.edges.clock.now().monotonic
-            registered_at = now_s if before.next_registered_at is None else before.next_registered_at
-            transaction.add_rows(module.outbox.begin_run(now_s - module.presence.silence_s, registered_at))
-        elif isinstance(event, HeartbeatArrived):
-            self._hear(transaction, module)
-        self._adopt(transaction, key, module.presence, outcome)
-        is_other = after.run != before.run or before.state is not PresenceState.REGISTERED
-        if after.state is PresenceState.REGISTERED and is_other:
-            change = module.outbox.repeat_early(self._last_seq + 1)
-            self._last_seq += len(change.added)
-            transaction.add_rows(change)
-
-    def _hear(self, transaction: Transaction, module: Module) -> None:
-        for row in module.outbox.heard():
-            transaction.removed.append(row.seq)
-            self.tell(
-                transaction, (module.module_id, row.status.machine), StatusDelivered(row.status.job, row.status.word)
-            )
-
-    def _acknowledge(self, transaction: Transaction, event: PublishAcknowledged) -> None:
-        sending = self.broker.acknowledged(event)
-        if sending is None:
-            return
-        module = self.modules[sending.module_id]
-        module.outbox.acknowledged(sending)
-        if module.presence.snapshot.words_count:  # without heartbeats the broker's word has to do
-            self._hear(transaction, module)
-
-    def _send(self, module: Module) -> None:
-        """Send the next status, if there is one, EVerest listens, and the last one is long enough ago."""
-        presence = module.presence.snapshot
-        row = module.outbox.next_row(presence) if self.broker.is_connected else None
-        if row is None:
-            return
-        wait_s = module.last_sent + self._pace.status_interval_s - self.edges.clock.now().monotonic
-        if wait_s > EARLY_S:
-            self.edges.timers.arm(OWN, SEND, wait_s)
-            return
-        transaction = Transaction()
-        transaction.add_rows(module.outbox.sending(row, presence, self.edges.clock.now().monotonic))
-        self.tell(transaction, (module.module_id, row.status.machine), StatusSending(row.status.job, row.status.word))
-        self._commit(transaction)
-        module.last_sent = self.edges.clock.now().monotonic
-        topics = module.topics
-        topic = topics.firmware_update_status if row.status.machine == "firmware" else topics.log_status
-        sending = module.outbox.in_flight
-        assert sending is not None
-        if not self.broker.send(sending, topic, encode_status(message(row.status))):
-            module.outbox.disconnected()
+        self._delivery.follow(transaction, module, event, outcome.snapshot)
+        self._adopt(transaction, (module.module_id, "presence"), module.presence, outcome)
+        self._delivery.repeat_early(transaction, module, before, outcome.snapshot)
 
     def _check_communication(self, *, alive: bool) -> None:
         for module in self.modules.values():
             self.broker.say(module.topics.communication_check, encode_status(CommunicationCheck(alive)))
-
-    # --- the transaction ---
-
-    def _finish(self, transaction: Transaction) -> None:
-        try:
-            self._commit(transaction)
-        except WorldError:  # the process ends: nobody shall wait for minutes for an answer of ours
-            for _, _, order in transaction.orders:
-                self._reception.decline(order)
-            raise
-        for module_id, machine, order in transaction.orders:
-            self._carry_out(module_id, machine, order)
-        for module in self.modules.values():
-            self._send(module)
-
-    def _commit(self, transaction: Transaction) -> None:
-        machines = self._machines
-        written = {}
-        for key in transaction.touched:
-            text = machines[key].snapshot.model_dump_json()
-            if text != self._stored.get(key):
-                written[key] = text
-        self.edges.memory.commit(transaction.change(written))
-        self._stored.update(written)
-        for key in transaction.touched:
-            snapshot = machines[key].snapshot
-            self.edges.timers.aim("/".join(key), snapshot.job, snapshot.timers)
-
-    def _carry_out(self, module_id: str, machine: str, order: Order) -> None:
-        if isinstance(order, Reply):
-            self._reception.reply(order)
-        else:
-            self.edges.workshop.carry_out(module_id, machine, order)

@@ -4,11 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+import structlog
+
 from everest_system.fsm.machine import Step
 from everest_system.fsm.orders import Order
 from everest_system.fsm.outbox import OutboxChange, OutboxRow
 from everest_system.io.store.store import Change, Transition
 from everest_system.module import Key
+
+_log = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True)
@@ -18,6 +22,7 @@ class Transaction:
     Attributes:
         touched: machines whose snapshots may have changed.
         orders: with the module and the machine that gave them.
+        forgotten: how many statuses a module's outbox had no room for.
     """
 
     touched: dict[Key, None] = field(default_factory=dict)
@@ -26,6 +31,7 @@ class Transaction:
     marked: list[OutboxRow] = field(default_factory=list)
     transitions: list[Transition] = field(default_factory=list)
     orders: list[tuple[str, str, Order]] = field(default_factory=list)
+    forgotten: dict[str, int] = field(default_factory=dict)
 
     def add_rows(self, change: OutboxChange) -> None:
         """Write what happened to the outbox."""
@@ -46,3 +52,17 @@ class Transaction:
     def change(self, snapshots: dict[Key, str]) -> Change:
         """The write, with the snapshots that differ from what is stored."""
         return Change(snapshots, self.added, self.removed, self.marked, self.transitions)
+
+    def write_log(self) -> None:
+        """Tell what has happened; once it is stored, for before that it may not come to happen."""
+        for step in self.transitions:
+            why = {"reason": step.detail} if step.detail else {}
+            _log.info(
+                f"{step.machine}: {step.source} -> {step.target}",
+                module_id=step.module_id or None,
+                request_id=step.request_id,
+                cause=step.event,
+                **why,
+            )
+        for module_id, count in self.forgotten.items():
+            _log.warning("too many statuses wait: older ones are forgotten", module_id=module_id, count=count)
