@@ -38,6 +38,7 @@ MIDDLES = {
     "not said": {"extensions": ""},
     "no keyCertSign": {"extensions": "basicConstraints = critical, CA:TRUE\nkeyUsage = critical, cRLSign"},
     "rsa": {"key": "rsa:2048"},
+    "rsa for pss": {"key": "rsa-pss:2048"},
     "weak rsa": {"key": "rsa:1024"},
     "sha1": {"digest": "sha1"},
     "no path below": {"extensions": AUTHORITY.replace("CA:TRUE", "CA:TRUE, pathlen:0")},
@@ -117,12 +118,12 @@ def test_signers(makers: Makers, kind: str) -> None:
 def test_intermediates(makers: Makers, kind: str) -> None:
     """Every kind of intermediate, with one CA more below it and without: openssl's verdict is ours."""
     middle = makers.middle(kind)
-    good = kind in ("plain", "rsa", "no path below")
+    good = kind in ("plain", "rsa", "rsa for pss", "no path below")
     chain = [makers.signer("plain", kind), middle.certificate]
     assert makers.judge(chain, makers.root.certificate, []) == ("Accepted" if good else "InvalidCertificate")
     lower = middle.authority("Maker CA 2")
     chain = [lower.issue("Leaf"), lower.certificate, middle.certificate]
-    good = kind in ("plain", "rsa")
+    good = kind in ("plain", "rsa", "rsa for pss")
     assert makers.judge(chain, makers.root.certificate, []) == ("Accepted" if good else "InvalidCertificate")
 
 
@@ -148,7 +149,11 @@ def test_lists(makers: Makers, lists: str) -> None:
             assert answer == "InvalidCertificate"
 
 
-@pytest.mark.parametrize("how", [{}, OVER, {"key": "rsa:2048"}, {"digest": "sha1"}], ids=["", "expired", "rsa", "sha1"])
+@pytest.mark.parametrize(
+    "how",
+    [{}, OVER, {"key": "rsa:2048"}, {"key": "rsa-pss:2048"}, {"digest": "sha1"}],
+    ids=["", "expired", "rsa", "pss", "sha1"],
+)
 def test_root_that_signs_by_itself(makers: Makers, tmp_path: Path, how: dict[str, str]) -> None:
     """EVerest's test setup, a self-signed root as signing certificate: openssl's verdict is ours, revoked or not."""
     root = OpensslCa.root(tmp_path / "root", **how)

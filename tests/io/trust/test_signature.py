@@ -2,8 +2,6 @@
 
 import base64
 import hashlib
-import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -11,6 +9,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import padding
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.openssl_ca import OpensslCa, openssl
 from support.pki import Issuer, private_key, wrapped
 
 from everest_system.io.trust.signature import MAX_TEXT, verify, verify_file
@@ -150,30 +149,31 @@ def test_file_on_disk(tmp_path: Path) -> None:
         verify_file(image, maker.certificate, signature, SCHEMES)
 
 
-@pytest.mark.skipif(not shutil.which("openssl"), reason="needs the openssl command")
 @pytest.mark.parametrize(
-    ("new_key", "options", "scheme"),
+    ("key", "options", "scheme"),
     [
         ("rsa:2048", [], "rsa-pkcs1v15"),
         ("rsa:2048", ["rsa_padding_mode:pss", "rsa_pss_saltlen:max"], "rsa-pss"),
-        ("rsa:2048", ["rsa_padding_mode:pss", "rsa_pss_saltlen:digest"], "rsa-pss"),
-        ("ec:prime256v1", [], "ecdsa"),
+        ("rsa-pss:2048", [], "rsa-pss"),
+        ("P-224", [], "ecdsa"),
+        ("P-256", [], "ecdsa"),
+        ("P-384", [], "ecdsa"),
+        ("P-521", [], "ecdsa"),
+        ("brainpoolP256r1", [], "ecdsa"),
+        ("brainpoolP384r1", [], "ecdsa"),
+        ("brainpoolP512r1", [], "ecdsa"),
     ],
 )
-def test_signed_by_openssl(tmp_path: Path, new_key: str, options: list[str], scheme: str) -> None:
+def test_signed_by_openssl(tmp_path: Path, key: str, options: list[str], scheme: str) -> None:
     """What a manufacturer signs with the openssl command, base64 wrapped by it as well, is accepted."""
-
-    def openssl(*argv: str) -> None:
-        subprocess.run(["openssl", *argv], cwd=tmp_path, check=True, capture_output=True, timeout=60)
-
-    kind, _, size = new_key.partition(":")
-    key_options = ["-newkey", new_key] if kind == "rsa" else ["-newkey", "ec", "-pkeyopt", f"ec_paramgen_curve:{size}"]
-    openssl("req", "-x509", *key_options, "-nodes", "-keyout", "key.pem", "-out", "cert.pem", "-subj", "/CN=Maker")
-    (tmp_path / "image").write_bytes(IMAGE)
+    maker = OpensslCa.root(tmp_path / "maker", key=key)
+    (maker.folder / "image").write_bytes(IMAGE)
     sign = [part for option in options for part in ("-sigopt", option)]
-    openssl("dgst", "-sha256", *sign, "-sign", "key.pem", "-out", "raw", "image")
-    openssl("base64", "-in", "raw", "-out", "signature")
-    certificate = x509.load_pem_x509_certificate((tmp_path / "cert.pem").read_bytes())
-    text = (tmp_path / "signature").read_text()
+    openssl(maker.folder, "dgst", "-sha256", *sign, "-sign", "ca.key", "-out", "raw", "image")
+    text = openssl(maker.folder, "base64", "-in", "raw")
     assert text.index("\n") == 64
-    assert verify_file(tmp_path / "image", certificate, text, SCHEMES) == scheme
+    certificate = x509.load_pem_x509_certificate(maker.certificate.encode())
+    assert verify_file(maker.folder / "image", certificate, text, SCHEMES) == scheme
+    (maker.folder / "image").write_bytes(IMAGE + b"\n")
+    with pytest.raises(SignatureError, match="does not fit"):
+        verify_file(maker.folder / "image", certificate, text, SCHEMES)

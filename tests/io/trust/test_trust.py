@@ -174,6 +174,17 @@ def test_required_lists_say_what_is_missing(tmp_path: Path) -> None:
         station.trust.check(CHAIN, NOW)
 
 
+def test_required_list_of_a_renewed_authority(tmp_path: Path) -> None:
+    """A CA's new key that its old one vouches for needs a list by the old one; its own is no word on itself."""
+    station = Station(tmp_path, crl_policy="require")
+    renewed = MIDDLE.issue("Maker CA 1", ca=True, key=private_key("p256", "renewed"))
+    chain = renewed.issue().pem + renewed.pem + MIDDLE.pem
+    station.revoke(ROOT.crl() + renewed.crl())
+    assert station.answer(chain) == "InvalidCertificate"
+    station.revoke(ROOT.crl() + renewed.crl() + MIDDLE.crl())
+    assert station.answer(chain) == "Accepted"
+
+
 def test_required_lists_and_a_signing_root(tmp_path: Path) -> None:
     """An anchor that signs by itself needs no list; one that names it in its own takes it back."""
     station = Station(tmp_path, crl_policy="require")
