@@ -114,9 +114,16 @@ def _installer(settings: Settings, module_id: str) -> Installer:
     firmware = settings.firmware
     match firmware.installer:
         case "slots":
+            from everest_system.io.installers.requirements import Requirements
             from everest_system.io.installers.slots import SlotsInstaller
 
-            return SlotsInstaller(settings.slots_dir(module_id), Activation(firmware.slots.activation))
+            requirements = Requirements(
+                manifest=firmware.slots.manifest == "required",
+                compatible=firmware.slots.compatible,
+                allow_downgrade=firmware.allow_downgrade,
+                max_unpacked_bytes=firmware.slots.max_unpacked_bytes,
+            )
+            return SlotsInstaller(settings.slots_dir(module_id), Activation(firmware.slots.activation), requirements)
         case "command":
             from everest_system.io.installers.command import CommandInstaller
 

@@ -19,6 +19,7 @@ from everest_system.configuration.setting_types import (
     Seconds,
     Section,
     SignatureSchemes,
+    Text,
     contradiction,
 )
 
@@ -35,6 +36,28 @@ class Slots(Section):
             "What makes new firmware active: a reboot, a restart of EVerest, or nothing more than the installation."
         ),
     )
+    manifest: Literal["optional", "required"] = Field(
+        default="optional",
+        description=(
+            "Whether firmware has to be an archive with a manifest (`docs/slots.md`). `required`: an archive without "
+            "one fails verification, and so does an image."
+        ),
+    )
+    compatible: Text = Field(
+        default="",
+        description=(
+            "The kind of station that this is: firmware whose manifest does not say the same fails verification; "
+            "none: any firmware."
+        ),
+    )
+    max_unpacked_mb: Megabytes = Field(
+        default=8192.0, description="The most that an archive may unpack to, in megabytes (1,000,000 bytes)."
+    )
+
+    @property
+    def max_unpacked_bytes(self) -> int:
+        """The most that an archive may unpack to, in bytes."""
+        return int(self.max_unpacked_mb * MEGABYTE)
 
 
 class InstallCommand(Section):
@@ -130,6 +153,13 @@ class Firmware(Section):
     )
     reboot_grace_s: Seconds = Field(
         default=5.0, description="Seconds between the delivered InstallRebooting and the reboot."
+    )
+    allow_downgrade: bool = Field(
+        default=True,
+        description=(
+            "Whether firmware may be older than what is active, where the installer knows versions (`slots`, by the "
+            "manifest). If false, older firmware fails verification, and so does firmware that says no version."
+        ),
     )
     slots: Slots = Slots()
     command: InstallCommand = InstallCommand()
