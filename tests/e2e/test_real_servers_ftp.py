@@ -15,7 +15,7 @@ from everest_system.io.transfers.transfer import Fault
 
 SLOW = {"local_max_rate": str(1 << 20)}
 EARLY = 1 << 18
-KINDS = ("ftp", "explicit TLS")
+KINDS = ("ftp", "explicit TLS", "ftps")
 
 
 @pytest.fixture
