@@ -1,7 +1,7 @@
 """The running service: everything made, wired, and taken down again in the right order."""
 
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -27,7 +27,6 @@ from everest_system.version import __version__
 from everest_system.wiring import make_station, mqtt_settings, topics
 from everest_system.work import Workshop
 
-BUILT_SCHEMES = frozenset({"https", "http", "ftp"})
 WORK_TIMEOUT_S = 2.5  # of the 5 s that a clean stop may take
 
 _log = structlog.get_logger(__name__)
@@ -173,14 +172,9 @@ def _admission(settings: Settings, tools: Tools) -> Admission:
         firmware.unsigned == "auto" and all(installer.verifies_signatures for installer in tools.installers.values())
     )
     return Admission(
-        firmware_schemes=_built(firmware.schemes),
+        firmware_schemes=firmware.schemes,
         unsigned=unsigned,
         check_certificate=tools.certificates.check,
-        logs_schemes=_built(settings.logs.schemes),
+        logs_schemes=settings.logs.schemes,
         sources=tools.sources,
     )
-
-
-def _built(schemes: Sequence[str]) -> tuple[str, ...]:
-    """Those of the configured schemes that this version has: a request for another is refused, not failed."""
-    return tuple(scheme for scheme in schemes if scheme in BUILT_SCHEMES)

@@ -39,13 +39,19 @@ class Tools:
             WorldError: a folder that they need cannot be made.
         """
         transfers = settings.transfers
+        first_use = transfers.sftp_host_keys == "first_use"
         uploads = TransferSettings(
             ca_files=transfers.ca_files,
             client_cert_file=transfers.client_cert_file,
             client_key_file=transfers.client_key_file,
+            credentials_file=transfers.credentials_file,
+            sftp_key_file=transfers.sftp_key_file,
+            known_hosts_file=settings.station.state_dir / "known_hosts" if first_use else transfers.known_hosts_file,
+            keep_new_hosts=first_use,
             ftp_tls=transfers.ftp_tls,
             connect_timeout_s=transfers.connect_timeout_s,
             stall_timeout_s=transfers.stall_timeout_s,
+            reserve_bytes=transfers.free_space_reserve_bytes,
         )
         firmware = settings.firmware
         return cls(

@@ -40,6 +40,8 @@ def _files(settings: Settings) -> Iterator[tuple[str, Path]]:
     named += [("transfers.ca_files", path) for path in transfers.ca_files]
     named += [("transfers.client_cert_file", transfers.client_cert_file)]
     named += [("transfers.client_key_file", transfers.client_key_file)]
+    named += [("transfers.credentials_file", transfers.credentials_file)]
+    named += [("transfers.sftp_key_file", transfers.sftp_key_file)]
     named += [("transfers.known_hosts_file", transfers.known_hosts_file)]
     if settings.platform.kind != "dry_run":
         named += [("platform.boot_id_file", settings.platform.boot_id_file)]

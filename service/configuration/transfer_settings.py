@@ -21,6 +21,8 @@ from everest_system.configuration.setting_types import (
     needs_partner,
 )
 
+Reserve = Annotated[float, Field(ge=0, le=1_000_000)]
+
 
 class Transfers(Section):
     """Downloads and uploads."""
@@ -31,6 +33,13 @@ class Transfers(Section):
     )
     client_key_file: OptionalPath = Field(
         default=None, description="PEM file of that certificate's key, without a passphrase."
+    )
+    credentials_file: OptionalPath = Field(
+        default=None,
+        description=(
+            "File of users and passwords for servers whose URLs have none, one line each: `machine HOST login USER "
+            "password PASSWORD`. Users other than its owner and group must have no access to it."
+        ),
     )
     ftp_tls: Literal["try", "require", "never"] = Field(
         default="try",
@@ -49,10 +58,23 @@ class Transfers(Section):
     known_hosts_file: OptionalPath = Field(
         default=None, description="OpenSSH known-hosts file for `known_hosts`; none: the user's own."
     )
-    connect_timeout_s: Seconds = Field(default=20.0, description="Seconds for a connection to come about.")
+    sftp_key_file: OptionalPath = Field(
+        default=None, description="Private key to log in with over SFTP, without a passphrase; none: by password."
+    )
+    connect_timeout_s: Seconds = Field(
+        default=20.0, description="Seconds for a connection to come about, login and all."
+    )
     stall_timeout_s: Seconds = Field(
         default=60.0, description="Seconds without progress after which an attempt has failed."
     )
+    free_space_reserve_mb: Reserve = Field(
+        default=16.0, description="Space that a download leaves free on its disk, in megabytes (1,000,000 bytes)."
+    )
+
+    @property
+    def free_space_reserve_bytes(self) -> int:
+        """Space that a download leaves free, in bytes."""
+        return int(self.free_space_reserve_mb * MEGABYTE)
 
     @model_validator(mode="after")
     def _agrees(self) -> Self:

@@ -28,11 +28,13 @@ class TransferSide:
 
     Attributes:
         settings: the keywords of `TransferSettings`.
+        canceled: ends what is under way once it is set.
         starts: where each download that brought something went on from.
     """
 
     def __init__(self, folder: Path, **settings: Any) -> None:
         self.settings = settings
+        self.canceled = threading.Event()
         self.archive = folder / "logs.tar.gz"
         self.archive.write_bytes(LOGS)
         self._file = folder / "part"
@@ -60,7 +62,7 @@ class TransferSide:
             settings=TransferSettings(**self.settings),
             schemes=SCHEMES,
             max_size_bytes=1 << 30,
-            canceled=threading.Event(),
+            canceled=self.canceled,
             on_part=self._keep,
             on_progress=on_progress,
         )
@@ -78,7 +80,7 @@ class TransferSide:
             url,
             settings=TransferSettings(**self.settings),
             schemes=SCHEMES,
-            canceled=threading.Event(),
+            canceled=self.canceled,
             on_progress=lambda *_: None,
         )
 

@@ -43,6 +43,8 @@ ca_files = ["/none/1", "/none/2"]
 client_cert_file = "/none/cc"
 client_key_file = "/none/ck"
 known_hosts_file = "/none/h"
+credentials_file = "/none/u"
+sftp_key_file = "/none/s"
 [platform]
 kind = "command"
 boot_id_file = "/none/b"
@@ -59,6 +61,8 @@ command = { reboot = ["/none/x"], set_time = ["no-such-program"] }
         "transfers.ca_files: /none/2 does not exist",
         "transfers.client_cert_file: /none/cc does not exist",
         "transfers.client_key_file: /none/ck does not exist",
+        "transfers.credentials_file: /none/u does not exist",
+        "transfers.sftp_key_file: /none/s does not exist",
         "transfers.known_hosts_file: /none/h does not exist",
         "platform.boot_id_file: /none/b does not exist",
         "firmware.trust_anchors: /none/t does not exist",
