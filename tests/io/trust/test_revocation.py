@@ -147,6 +147,7 @@ POINTED = ROOT.issue(
     ],
 )
 AUTHORITY = ROOT.issue("Maker CA 1", ca=True)
+SAID_NO_CA = ROOT.issue("User", extensions=[(x509.BasicConstraints(ca=False, path_length=None), True)])
 IN_PART = x509.RelativeDistinguishedName([x509.NameAttribute(x509.NameOID.COMMON_NAME, "part")])
 
 
@@ -154,6 +155,7 @@ IN_PART = x509.RelativeDistinguishedName([x509.NameAttribute(x509.NameOID.COMMON
     ("point", "victim", "covered"),
     [
         (distribution_point(only_contains_user_certs=True), LEAF, True),
+        (distribution_point(only_contains_user_certs=True), SAID_NO_CA, True),
         (distribution_point(only_contains_user_certs=True), AUTHORITY, False),
         (distribution_point(only_contains_ca_certs=True), AUTHORITY, True),
         (distribution_point(only_contains_ca_certs=True), LEAF, False),
@@ -164,7 +166,19 @@ IN_PART = x509.RelativeDistinguishedName([x509.NameAttribute(x509.NameOID.COMMON
         (distribution_point(URL), LEAF, False),
         (distribution_point(relative_name=IN_PART), LEAF, False),
     ],
-    ids=["users", "users, CA", "CAs", "CAs, user", "attributes", "reasons", "part", "other part", "a part", "relative"],
+    ids=[
+        "users",
+        "users, no CA",
+        "users, CA",
+        "CAs",
+        "CAs, user",
+        "attributes",
+        "reasons",
+        "part",
+        "other part",
+        "a part",
+        "relative",
+    ],
 )
 def test_list_for_some_certificates(point: x509.IssuingDistributionPoint, victim: Issuer, covered: bool) -> None:
     """A list for some certificates reassures nobody else, but whoever is on it is revoked (RFC 5280, 6.3.3)."""

@@ -256,6 +256,18 @@ def test_everest_vouches_but_not_for_the_revoked(vouched: Station) -> None:
     assert vouched.answer(CHAIN) == "RevokedCertificate"
 
 
+def test_everest_vouches_and_lists_are_required(tmp_path: Path) -> None:
+    """A root that came with the chain needs no list of anybody's, as an anchor does; its own may take it back."""
+    vouched = Station(tmp_path, "everest", crl_policy="require")
+    root = Issuer.root("Stranger")
+    leaf = root.issue("Stranger Firmware")
+    vouched.revoke(root.crl())
+    assert vouched.answer(leaf.pem + root.pem) == "Accepted"
+    assert vouched.answer(leaf.pem) == "InvalidCertificate"
+    vouched.revoke(root.crl(root))
+    assert vouched.answer(leaf.pem + root.pem) == "RevokedCertificate"
+
+
 def test_files_are_read_anew(station: Station) -> None:
     """Anchors and CRLs that change count from the next check on."""
     station.put(Issuer.root("Another"))
