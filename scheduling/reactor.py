@@ -17,7 +17,7 @@ APScheduler only knows the wall clock, so when that is set these jobs are aimed 
 import queue
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from apscheduler.executors.debug import DebugExecutor
@@ -48,6 +48,7 @@ class Reactor(BaseScheduler):  # type: ignore[misc]  # APScheduler ships no type
         self.clock = clock
         self._handle = handle
         self._deadlines: dict[tuple[str, str], tuple[int, At | After]] = {}
+        self._dues: dict[tuple[str, str], datetime] = {}  # what the wall clock will show; set anew when that is set
         self._stopping = False
         super().__init__(
             timezone=UTC,
@@ -83,7 +84,7 @@ class Reactor(BaseScheduler):  # type: ignore[misc]  # APScheduler ships no type
 
     def disarm(self, owner: str, name: str) -> None:
         """Forget a timer, if there is one of that name."""
-        if self._deadlines.pop((owner, name), None) is not None and self.get_job(f"{owner}/{name}"):
+        if self._forget(owner, name) and self.get_job(f"{owner}/{name}"):
             self.remove_job(f"{owner}/{name}")
 
     def timers(self, owner: str) -> dict[str, At | After]:
@@ -92,8 +93,9 @@ class Reactor(BaseScheduler):  # type: ignore[misc]  # APScheduler ships no type
 
     def seconds_left(self) -> dict[tuple[str, str], float]:
         """How long each timer has until it is due, by owner and name; below zero for one that is late."""
+        self._look_for_step()
         now = self.clock.now()
-        return {key: remaining(deadline, now) for key, (_, deadline) in self._deadlines.items()}
+        return {key: (due - now.wall).total_seconds() for key, due in self._dues.items()}
 
     def run(self) -> None:
         """Take turns until `stop`; what handling an event raises ends it too."""
@@ -124,19 +126,24 @@ class Reactor(BaseScheduler):  # type: ignore[misc]  # APScheduler ships no type
 
     def _arm(self, owner: str, name: str, job: int, deadline: At | After) -> None:
         self._deadlines[owner, name] = (job, deadline)
+        self._dues[owner, name] = due = self._due(deadline)
         self.add_job(
             self._fire,
-            DateTrigger(self._due(deadline), UTC),
+            DateTrigger(due, UTC),
             args=(owner, name, job),
             id=f"{owner}/{name}",
             replace_existing=True,
         )
 
     def _fire(self, owner: str, name: str, job: int) -> None:
-        self._deadlines.pop((owner, name), None)
+        self._forget(owner, name)
         self.post(TimerFired(owner, name, job))
 
-    def _due(self, deadline: At | After) -> Any:
+    def _forget(self, owner: str, name: str) -> bool:
+        self._dues.pop((owner, name), None)
+        return self._deadlines.pop((owner, name), None) is not None
+
+    def _due(self, deadline: At | After) -> datetime:
         if isinstance(deadline, At):
             return deadline.wall
         now = self.clock.now()
@@ -154,10 +161,12 @@ class Reactor(BaseScheduler):  # type: ignore[misc]  # APScheduler ships no type
         self._offset = offset
         for (owner, name), (_, deadline) in self._deadlines.items():
             if isinstance(deadline, After):
-                self.reschedule_job(f"{owner}/{name}", trigger=DateTrigger(self._due(deadline), UTC))
+                self._dues[owner, name] = due = self._due(deadline)
+                self.reschedule_job(f"{owner}/{name}", trigger=DateTrigger(due, UTC))
 
     def shutdown(self, wait: bool = True) -> None:  # noqa: FBT001  # APScheduler's signature
         """End the loop and forget all timers."""
         self.stop()
         self._deadlines.clear()
+        self._dues.clear()
         super().shutdown(wait)

@@ -163,6 +163,18 @@ def test_the_time_left_is_told_for_every_timer(bench):
     assert bench.reactor.seconds_left() == {("m", "At"): -95, ("m", "After"): 15}
 
 
+def test_a_duration_of_an_earlier_boot_runs_down_while_the_clock_is_wrong(bench):
+    """A clock that is years behind cannot say what is left of it: it is waited for whole, once, and not for ever."""
+    begun = bench.after(600)
+    bench.clock.boot()
+    bench.clock.set_wall(-3 * 365 * DAY)
+    bench.reactor.aim("m", 1, {"RetryTimeReached": begun})
+    bench.turn()
+    assert bench.pass_time(400) == []
+    assert bench.reactor.seconds_left() == {("m", "RetryTimeReached"): 200}
+    assert bench.pass_time(200) == ["RetryTimeReached"]
+
+
 def test_arming_replaces(bench):
     """`arm` sets one timer anew, `disarm` forgets it, and forgetting what is not there does no harm."""
     bench.reactor.arm("station", "Send", 5)
