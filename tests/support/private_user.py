@@ -33,13 +33,14 @@ def as_private_user(
 
     Args:
         folder: for our files.
-        served: the folder that is the user's home.
+        served: the folder that is the user's home; the user may write into `in` there.
         folders: below /run, that the program wants.
         files: contents of further files of the machine's that it is to see, by path.
     """
     unshare = require("unshare", program("unshare"), "a server with a user of its own")
     openssl = require("openssl", program("openssl"), "a server with a user of its own")
     _skip_without_namespaces()
+    os.chown(served / "in", USER_ID, USER_ID)
     hashed = subprocess.run([openssl, "passwd", "-6", PASSWORD], check=True, capture_output=True, text=True).stdout
     mine = {
         "/etc/passwd": f"{Path('/etc/passwd').read_text()}{USER}:x:{USER_ID}:{USER_ID}::{HOME}:/bin/sh\n",

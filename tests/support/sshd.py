@@ -8,12 +8,11 @@
 The user sees `files` as `/`, and may write below `/in/` only. Its host key is an Ed25519 one.
 """
 
-import os
 import subprocess
 from pathlib import Path
 
 from support.peers import program, require
-from support.private_user import HOME, PASSWORD, USER, USER_ID, as_private_user
+from support.private_user import HOME, PASSWORD, USER, as_private_user
 from support.server_process import ServerProcess
 
 _CONFIG = """\
@@ -75,7 +74,6 @@ class Sshd(ServerProcess):
 
     def command(self) -> list[str]:
         """The daemon with this configuration alone."""
-        os.chown(self.files / "in", USER_ID, USER_ID)
         config = self.folder / "sshd_config"
         facts = {"host": self.host, "port": self.port, "folder": self.folder, "home": HOME}
         config.write_text(_CONFIG.format(**facts, passwords="yes" if self._passwords else "no"))

@@ -9,13 +9,12 @@ The user may write below `/in/` only. With `tls` it speaks TLS after AUTH TLS an
 the first byte (ftps); data connections then have to resume the TLS session of their control connection.
 """
 
-import os
 import re
 from pathlib import Path
 
 from support.http_server import Certificate
 from support.peers import program, require
-from support.private_user import PASSWORD, USER, USER_ID, as_private_user
+from support.private_user import PASSWORD, USER, as_private_user
 from support.server_process import ServerProcess
 
 _CONFIG = """\
@@ -78,7 +77,6 @@ class Vsftpd(ServerProcess):
 
     def command(self) -> list[str]:
         """Vsftpd with this configuration alone."""
-        os.chown(self.files / "in", USER_ID, USER_ID)
         options = {
             "listen_address": self.host,
             "listen_port": str(self.port),
