@@ -277,12 +277,15 @@ def _mark(slot: Path) -> str:
 
 
 def _empty(slot: Path, canceled: Event) -> None:
-    """Remove all that is in a slot; its mark goes first, and is gone from the disk before anything else goes."""
+    """Remove all that is in a slot, from the disk too; its mark goes first, and is gone before anything else goes."""
     for whole in (slot / _UNPACKED, slot / _IMAGE):
         if os.path.lexists(whole) and not whole.is_dir():
             stop_if(canceled)
             remove_file(whole, canceled)
             sync_folder(slot)
-    for path in _tree(slot):
+    found = _tree(slot)
+    for path in found:
         stop_if(canceled)
         path.rmdir() if path.is_dir() and not path.is_symlink() else remove_file(path, canceled)
+    if found:
+        sync_folder(slot)
