@@ -474,6 +474,20 @@ def test_an_everest_that_counts_otherwise_is_another_one(number, boots):
     assert not is_listening(presence.snapshot, presence.snapshot.run - 1)
 
 
+@pytest.mark.parametrize("bunched_s", [0.05, 0.09, 0.11, 0.18])
+def test_an_everest_is_known_again_though_its_first_heartbeats_came_in_a_bunch(bunched_s):
+    """The pace that is stored grows more precise as EVerest grows older: an hour later it is known as well as ever."""
+    presence = Presence()
+    presence.beat(*range(BASELINE + 1), period_s=bunched_s)
+    presence.clock.advance(0.1)
+    presence.beat(*range(BASELINE + 1, 3600), period_s=0.1)
+    presence.restart()
+    presence.take(BrokerFound())
+    presence.clock.advance(5)
+    presence.beat(3600 + 50)
+    assert presence.runs == 0
+
+
 def test_an_everest_known_again_has_to_show_its_registration():
     """It has been up for longer than the timeout, and we know that its CSMS had not accepted it when we ended."""
     presence = Presence(registration_timeout_s=120)
