@@ -1,0 +1,83 @@
+"""Archives of firmware through the whole service, made as docs/slots.md says."""
+
+import hashlib
+import re
+import subprocess
+from pathlib import Path
+from shutil import which
+
+import pytest
+from support.archives import entry, firmware, manifest, tar
+from support.http_server import File
+from support.stations import Station, words
+
+from everest_system.io.installers.unpacking import manifest_of
+
+FILES = {"bin/app": b"#!/bin/sh\necho charging\n", "etc/app.conf": b"power = 50\n"}
+GOOD = ["Downloading", "Downloaded", "SignatureVerified", "Installing", "Installed"]
+
+
+def update(station: Station, everest, request_id: int, content: bytes, end: str) -> list[str]:
+    """Serve firmware, ask for it with its signature, and return the statuses up to the end."""
+    station.http.files["/fw.bin"] = File(content)
+    request = {
+        "location": station.http.url("/fw.bin"),
+        "request_id": request_id,
+        **station.maker.signed(content),
+    }
+    assert everest.call("update_firmware", request) == "Accepted"
+    everest.wait_for(end, request_id)
+    return words(everest, request_id)
+
+
+def test_updates_by_archive(station: Station):
+    """Archives are verified, unpacked and activated; an older one, one for another station and a bad one are not."""
+    wanted = {"slots": {"manifest": "required", "compatible": "acme-dc-50"}, "allow_downgrade": False}
+    service, everest = station.both({"firmware": wanted})
+    slots = service.state_dir / "slots"
+
+    def made(version: str, compatible: str = "acme-dc-50", packing: str = "zst") -> bytes:
+        return firmware(FILES, packing, version=version, compatible=compatible)
+
+    assert update(station, everest, 1, made("2.0.0-rc.1"), "Installed") == GOOD
+    assert (slots / "current").readlink() == Path("b")
+    assert (slots / "current/bin/app").read_bytes() == FILES["bin/app"]
+    assert update(station, everest, 2, made("2.0.0", packing="xz"), "Installed") == GOOD
+    assert (slots / "current").readlink() == Path("a")
+
+    unfit = [*GOOD[:-1], "InstallVerificationFailed"]
+    outside = tar([manifest(FILES, version="3", compatible="acme-dc-50"), entry("../../state.db", b"x")])
+    for request_id, content, reason in (
+        (3, made("1.9"), "the firmware is version 1.9, older than 2.0.0, which is active"),
+        (4, made("3.0", "acme-ac-22"), "the firmware is for 'acme-ac-22', and this station is 'acme-dc-50'"),
+        (5, b"an image", "the firmware has no manifest, and firmware.slots.manifest requires one"),
+        (6, outside, "the archive's member '../../state.db' has a"),
+    ):
+        assert update(station, everest, request_id, content, "InstallVerificationFailed") == unfit
+        assert any(reason in str(value) for line in service.lines("") for value in line.values()), reason
+    assert (slots / "current").readlink() == Path("a")
+    assert (slots / "a/bin/app").read_bytes() == FILES["bin/app"]
+
+    assert update(station, everest, 7, made("2.0.0", packing="gz"), "Installed") == GOOD
+    assert (slots / "current").readlink() == Path("b")
+
+
+@pytest.mark.skipif(not all(map(which, ("jq", "zstd", "tar"))), reason="needs jq, zstd and tar")
+def test_an_archive_made_as_the_documentation_says(station: Station, tmp_path: Path):
+    """The commands of docs/slots.md make an archive that is installed."""
+    page = (Path(__file__).parents[2] / "docs" / "slots.md").read_text()
+    commands = re.search(r"```sh\n(.*?)```", page, re.DOTALL)
+    tree = tmp_path / "work" / "tree"
+    for path, content in FILES.items():
+        (tree / path).parent.mkdir(parents=True, exist_ok=True)
+        (tree / path).write_bytes(content)
+    (tree / "bin/link").symlink_to("app")
+    subprocess.run(["/bin/sh", "-euc", commands[1]], cwd=tree.parent, check=True)
+    made = tree.parent / "firmware.tar.zst"
+    found = manifest_of(made)
+    assert (str(found.version), found.compatible) == ("2.4.1", "acme-dc-50")
+    assert found.files == {path: hashlib.sha256(content).hexdigest() for path, content in FILES.items()}
+
+    service, everest = station.both({"firmware": {"slots": {"manifest": "required"}}})
+    assert update(station, everest, 1, made.read_bytes(), "Installed") == GOOD
+    assert (service.state_dir / "slots/current/bin/link").read_bytes() == FILES["bin/app"]
