@@ -58,17 +58,14 @@ class Curl(IntEnum):
     COULDNT_CONNECT = 7
     WEIRD_SERVER_REPLY = 8
     REMOTE_ACCESS_DENIED = 9
-    FTP_WEIRD_PASS_REPLY = 11
     FTP_WEIRD_PASV_REPLY = 13
     FTP_WEIRD_227_FORMAT = 14
-    FTP_CANT_GET_HOST = 15
     FTP_COULDNT_SET_TYPE = 17
     PARTIAL_FILE = 18
     FTP_COULDNT_RETR_FILE = 19
     WRITE_ERROR = 23
     UPLOAD_FAILED = 25
     OPERATION_TIMEDOUT = 28
-    FTP_PORT_FAILED = 30
     FTP_COULDNT_USE_REST = 31
     RANGE_ERROR = 33
     SSL_CONNECT_ERROR = 35
@@ -78,18 +75,15 @@ class Curl(IntEnum):
     SEND_ERROR = 55
     RECV_ERROR = 56
     SSL_CERTPROBLEM = 58
-    SSL_CIPHER = 59
     PEER_FAILED_VERIFICATION = 60
     BAD_CONTENT_ENCODING = 61
     USE_SSL_FAILED = 64
     LOGIN_DENIED = 67
     REMOTE_DISK_FULL = 70
-    REMOTE_FILE_EXISTS = 73
     SSL_CACERT_BADFILE = 77
     REMOTE_FILE_NOT_FOUND = 78
     SSH = 79
     PROXY = 97
-    SSL_CLIENTCERT = 98
     TOO_LARGE = 100
 
 
@@ -100,16 +94,15 @@ CURL_ERRORS: Final[Mapping[Curl, Outcome]] = {
     Curl.COULDNT_RESOLVE_PROXY: Outcome("the proxy's name is unknown, or is none", FAILED),
     Curl.COULDNT_RESOLVE_HOST: Outcome("the server's name is unknown", FAILED),
     Curl.COULDNT_CONNECT: Outcome("no connection", FAILED),
-    Curl.WEIRD_SERVER_REPLY: Outcome("an answer that makes no sense; FTP: also 421 in place of a greeting", FAILED),
-    Curl.FTP_WEIRD_PASS_REPLY: Outcome("FTP: a strange answer to the password", FAILED),
+    Curl.WEIRD_SERVER_REPLY: Outcome("an answer that makes no sense", FAILED),
     Curl.FTP_WEIRD_PASV_REPLY: Outcome("FTP: no passive mode", FAILED),
     Curl.FTP_WEIRD_227_FORMAT: Outcome("FTP: a strange answer to PASV", FAILED),
-    Curl.FTP_CANT_GET_HOST: Outcome("FTP: PASV names a host that is none", FAILED),
     Curl.FTP_COULDNT_SET_TYPE: Outcome("FTP: no binary mode", FAILED),
     Curl.PARTIAL_FILE: Outcome("the file ends before its announced length", FAILED),
-    Curl.WRITE_ERROR: Outcome("the head of the answer is malformed", FAILED),
-    Curl.OPERATION_TIMEDOUT: Outcome("no connection and login within `connect_timeout_s`", FAILED),
-    Curl.FTP_PORT_FAILED: Outcome("FTP: no data connection", FAILED),
+    Curl.WRITE_ERROR: Outcome("a `file:` that cannot be written", FAILED),
+    Curl.OPERATION_TIMEDOUT: Outcome(
+        "no connection and login within `connect_timeout_s`; FTP: also 421 in place of a greeting", FAILED
+    ),
     Curl.FTP_COULDNT_USE_REST: Outcome("FTP: no REST; the download begins anew at once", FAILED),
     Curl.RANGE_ERROR: Outcome("SFTP: the file is shorter than the part; the download begins anew at once", FAILED),
     Curl.SSL_CONNECT_ERROR: Outcome("TLS does not come about, as with a server that has none from 1.2 on", FAILED),
@@ -119,7 +112,6 @@ CURL_ERRORS: Final[Mapping[Curl, Outcome]] = {
     Curl.SEND_ERROR: Outcome("the connection broke while sending", FAILED),
     Curl.RECV_ERROR: Outcome("the connection broke while receiving", FAILED),
     Curl.SSL_CERTPROBLEM: Outcome("our client certificate or its key cannot be used", FAILED),
-    Curl.SSL_CIPHER: Outcome("TLS: no cipher in common", FAILED),
     Curl.PEER_FAILED_VERIFICATION: Outcome(
         "the server's certificate or host key is not trusted: unknown, expired, changed, or for another name", FAILED
     ),
@@ -129,7 +121,6 @@ CURL_ERRORS: Final[Mapping[Curl, Outcome]] = {
     Curl.SSL_CACERT_BADFILE: Outcome("no CA file can be read", FAILED),
     Curl.SSH: Outcome("SSH or SFTP fails otherwise, also where the path is a folder", FAILED),
     Curl.PROXY: Outcome("a SOCKS proxy says no", FAILED),
-    Curl.SSL_CLIENTCERT: Outcome("the server wants a client certificate that we have not", DENIED),
     Curl.TOO_LARGE: Outcome("the head of the answer is too long", FAILED),
 }
 """Whatever the protocol, where its own tables below do not say otherwise."""
@@ -161,7 +152,6 @@ SFTP_ERRORS: Final[Mapping[Curl, Outcome]] = {
     Curl.LOGIN_DENIED: Outcome("user, password or key are wrong", DENIED),
     Curl.REMOTE_ACCESS_DENIED: Outcome("permission denied", DENIED),
     Curl.REMOTE_FILE_NOT_FOUND: Outcome("no such file or folder", REFUSED),
-    Curl.REMOTE_FILE_EXISTS: Outcome("the file exists and must not be replaced", REFUSED),
 }
 """What SFTP's status codes come to."""
 
