@@ -11,61 +11,21 @@ from cryptography.hazmat.primitives import serialization
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.pki import NOT_AFTER, NOW, Issuer, key_usage, private_key, wrapped
+from support.trusting_station import CHAIN, LEAF, MIDDLE, ROOT, TrustingStation
 
 from everest_system.io.trust import trust as trust_module
 from everest_system.io.trust.signature import verify
 from everest_system.io.trust.trust import Trust
 from everest_system.io.trust.verification_error import CertificateError, TrustError
 
-ROOT = Issuer.root()
-MIDDLE = ROOT.issue("Maker CA 1", ca=True)
-LEAF = MIDDLE.issue()
-CHAIN = LEAF.pem + MIDDLE.pem
 
-
-class Station:
-    """A folder of anchors and one of CRLs, and the trust that reads them; `warnings` collects what it says."""
-
-    def __init__(self, folder: Path, chain: str = "anchors", **how) -> None:
-        self.anchors, self.crls = folder / "anchors", folder / "crls"
-        self.anchors.mkdir()
-        self.crls.mkdir()
-        self.warnings: list[str] = []
-        self.trust = Trust([self.anchors], [self.crls], chain, self.warnings.append, **how)
-        self.put(ROOT)
-
-    def put(self, issuer: Issuer, name: str = "root.pem") -> None:
-        (self.anchors / name).write_text(issuer.pem)
-
-    def revoke(self, text: str, name: str = "list.crl") -> None:
-        (self.crls / name).write_text(text)
-
-    def answer(self, pem: str = CHAIN, now=NOW) -> str:
-        """`Accepted`, or the word of the refusal."""
-        try:
-            self.trust.check(pem, now)
-        except CertificateError as error:
-            return error.response
-        return "Accepted"
-
-
-@pytest.fixture
-def station(tmp_path: Path) -> Station:
-    return Station(tmp_path)
-
-
-@pytest.fixture
-def vouched(tmp_path: Path) -> Station:
-    return Station(tmp_path, "everest")
-
-
-def test_chain_to_an_anchor(station: Station) -> None:
+def test_chain_to_an_anchor(station: TrustingStation) -> None:
     """A good chain gives back the signing certificate, whatever its order, and nothing is warned of but the CRLs."""
     assert station.trust.check(CHAIN, NOW) == LEAF.certificate
     assert station.trust.check(ROOT.pem + MIDDLE.pem + LEAF.pem, NOW) == LEAF.certificate
 
 
-def test_everest_test_image(station: Station) -> None:
+def test_everest_test_image(station: TrustingStation) -> None:
     """EVerest's own setup passes: a self-signed root signs by itself, RSA-2048 with PKCS #1 v1.5, base64 wrapped."""
     root = Issuer.root("MF root", key=private_key("rsa2048"), usage=key_usage("key_cert_sign", "crl_sign"))
     station.put(root)
@@ -76,7 +36,7 @@ def test_everest_test_image(station: Station) -> None:
     assert station.warnings == []
 
 
-def test_refusals(station: Station) -> None:
+def test_refusals(station: TrustingStation) -> None:
     """Strangers, incomplete chains, copied names and dates out of range are InvalidCertificate."""
     thief = Issuer.root("Maker Root", key=private_key("p256", "Thief"))
     for pem in (LEAF.pem, Issuer.root("Stranger").pem, thief.issue().pem + thief.pem, thief.pem, "no certificate"):
@@ -93,7 +53,7 @@ def test_no_anchor_configured() -> None:
 
 
 @pytest.mark.parametrize(("issuer", "victim"), [(MIDDLE, LEAF), (ROOT, MIDDLE)], ids=["leaf", "intermediate"])
-def test_revoked(station: Station, issuer: Issuer, victim: Issuer) -> None:
+def test_revoked(station: TrustingStation, issuer: Issuer, victim: Issuer) -> None:
     """A revoked signer or intermediate is RevokedCertificate, however out of date the list."""
     station.revoke(issuer.crl(victim))
     assert station.answer() == "RevokedCertificate"
@@ -103,7 +63,7 @@ def test_revoked(station: Station, issuer: Issuer, victim: Issuer) -> None:
     assert station.answer() == "Accepted"
 
 
-def test_revoked_intermediate_that_is_an_anchor(station: Station) -> None:
+def test_revoked_intermediate_that_is_an_anchor(station: TrustingStation) -> None:
     """An intermediate among the anchors is still subject to its own issuer's list."""
     station.put(MIDDLE, "middle.pem")
     assert station.answer(LEAF.pem) == "Accepted"
@@ -111,7 +71,7 @@ def test_revoked_intermediate_that_is_an_anchor(station: Station) -> None:
     assert station.answer(LEAF.pem) == "RevokedCertificate"
 
 
-def test_one_good_path_is_enough(station: Station) -> None:
+def test_one_good_path_is_enough(station: TrustingStation) -> None:
     """With two ways up, one expired or revoked, the other decides; with none left, revoked is the answer."""
     expired = ROOT.issue("Maker CA 1", ca=True, not_after=NOW - timedelta(days=1))
     thief = Issuer.root("Maker CA 1", key=private_key("p256", "Thief"))
@@ -123,7 +83,7 @@ def test_one_good_path_is_enough(station: Station) -> None:
     assert station.answer(LEAF.pem + expired.pem) == "InvalidCertificate"
 
 
-def test_warnings(station: Station) -> None:
+def test_warnings(station: TrustingStation) -> None:
     """Each certificate below the anchor whose revocation is unknown is warned of once; with current lists, none."""
     assert station.answer() == "Accepted"
     assert [line.split(":")[0] for line in station.warnings] == ["CN=Maker Firmware", "CN=Maker CA 1"]
@@ -137,90 +97,7 @@ def test_warnings(station: Station) -> None:
     assert station.warnings[0].endswith("list.crl: out of date)")
 
 
-CURRENT = ROOT.crl() + MIDDLE.crl()
-OUT_OF_DATE = NOW - timedelta(days=0.5)
-
-
-@pytest.mark.parametrize(
-    ("crls", "answer"),
-    [
-        (CURRENT, "Accepted"),
-        (MIDDLE.crl(), "InvalidCertificate"),
-        (ROOT.crl(), "InvalidCertificate"),
-        (ROOT.crl() + MIDDLE.crl(next_update=OUT_OF_DATE), "InvalidCertificate"),
-        (ROOT.crl(next_update=OUT_OF_DATE) + MIDDLE.crl(), "InvalidCertificate"),
-        (ROOT.crl() + MIDDLE.crl(key=private_key("p256", "Thief")), "InvalidCertificate"),
-        (ROOT.crl() + ROOT.issue("Maker CA 1", ca=True, key=private_key("p256", "T")).crl(), "InvalidCertificate"),
-        (ROOT.crl(MIDDLE) + MIDDLE.crl(), "RevokedCertificate"),
-        (ROOT.crl() + MIDDLE.crl(LEAF, next_update=OUT_OF_DATE), "RevokedCertificate"),
-    ],
-    ids=["all", "none for the intermediate", "none for the signer", "expired", "expired above", "forged", "namesake's",
-         "revoked intermediate", "revoked in an expired list"],
-)  # fmt: skip
-@pytest.mark.parametrize("chain", ["anchors", "everest"])
-def test_required_lists(tmp_path: Path, chain: str, crls: str, answer: str) -> None:
-    """Where lists are required, each certificate below the anchor needs a current one of its own issuer."""
-    station = Station(tmp_path, chain, crl_policy="require")
-    station.revoke(crls)
-    assert station.answer() == answer
-    assert station.warnings == []
-
-
-def test_required_lists_say_what_is_missing(tmp_path: Path) -> None:
-    """The refusal names the certificate, the reason, and the key that wants it so."""
-    station = Station(tmp_path, crl_policy="require")
-    station.revoke(ROOT.crl() + MIDDLE.crl(next_update=OUT_OF_DATE))
-    with pytest.raises(CertificateError, match=r"CN=Maker Firmware: .*out of date.* firmware\.crl_policy requires"):
-        station.trust.check(CHAIN, NOW)
-
-
-def test_required_list_of_a_renewed_authority(tmp_path: Path) -> None:
-    """A CA's new key that its old one vouches for needs a list by the old one; its own is no word on itself."""
-    station = Station(tmp_path, crl_policy="require")
-    renewed = MIDDLE.issue("Maker CA 1", ca=True, key=private_key("p256", "renewed"))
-    chain = renewed.issue().pem + renewed.pem + MIDDLE.pem
-    station.revoke(ROOT.crl() + renewed.crl())
-    assert station.answer(chain) == "InvalidCertificate"
-    station.revoke(ROOT.crl() + renewed.crl() + MIDDLE.crl())
-    assert station.answer(chain) == "Accepted"
-
-
-def test_required_lists_and_a_signing_root(tmp_path: Path) -> None:
-    """An anchor that signs by itself needs no list; one that names it in its own takes it back."""
-    station = Station(tmp_path, crl_policy="require")
-    station.revoke(MIDDLE.crl())
-    assert station.answer(ROOT.pem) == "Accepted"
-    station.revoke(ROOT.crl(ROOT))
-    assert station.answer(ROOT.pem) == "RevokedCertificate"
-
-
-WAKING = NOW.replace(year=1970)
-
-
-def test_clock_before_the_build(tmp_path: Path) -> None:
-    """A clock before the build makes nothing too early; what had expired by then has expired all the same."""
-    station = Station(tmp_path, built=NOW)
-    later, sooner = NOW + timedelta(days=90), NOW - timedelta(days=1)
-    late, old = MIDDLE.issue(not_before=later), MIDDLE.issue(not_after=sooner)
-    old_middle = ROOT.issue("Maker CA 1", ca=True, not_after=sooner)
-    assert station.answer(now=WAKING) == "Accepted"
-    assert station.warnings[0].startswith("the clock says 1970-06-01, before this software was built (2026-06-01): ")
-    assert station.answer(late.pem + MIDDLE.pem, WAKING) == "Accepted"
-    assert station.answer(late.pem + MIDDLE.pem, NOW) == "InvalidCertificate"
-    for expired in (old.pem + MIDDLE.pem, LEAF.pem + old_middle.pem):
-        assert station.answer(expired, WAKING) == "InvalidCertificate"
-    station.revoke(MIDDLE.crl(LEAF, last_update=later, next_update=later))
-    assert station.answer(now=WAKING) == "RevokedCertificate"
-
-
-def test_clock_believed(station: Station) -> None:
-    """Where no day of a build is known, any clock is believed, and said nothing of."""
-    assert station.answer(now=WAKING) == "InvalidCertificate"
-    assert station.answer() == "Accepted"
-    assert not any("clock" in warning for warning in station.warnings)
-
-
-def test_refused_certificates_are_not_warned_of(station: Station) -> None:
+def test_refused_certificates_are_not_warned_of(station: TrustingStation) -> None:
     """Warnings belong to what is accepted; a refusal speaks for itself."""
     assert station.answer(now=NOT_AFTER + timedelta(days=1)) == "InvalidCertificate"
     assert station.warnings == []
@@ -235,7 +112,7 @@ def test_one_warning_without_any_crl(tmp_path: Path) -> None:
     Trust([tmp_path / "root.pem"]).check(CHAIN, NOW)
 
 
-def test_everest_vouches(vouched: Station) -> None:
+def test_everest_vouches(vouched: TrustingStation) -> None:
     """When EVerest has checked the chain, a stranger passes, but neither out of date nor with a weak key."""
     for pem in (LEAF.pem, CHAIN, Issuer.root("Stranger").pem, LEAF.issue("Leaf below a leaf").pem):
         assert vouched.answer(pem) == "Accepted"
@@ -245,7 +122,7 @@ def test_everest_vouches(vouched: Station) -> None:
     assert vouched.answer(MIDDLE.issue(key=private_key("rsa1024")).pem) == "InvalidCertificate"
 
 
-def test_everest_vouches_but_not_for_the_revoked(vouched: Station) -> None:
+def test_everest_vouches_but_not_for_the_revoked(vouched: TrustingStation) -> None:
     """Our CRLs count even then, as far as the issuers are known; else a warning says that they could not be used."""
     vouched.revoke(MIDDLE.crl(LEAF))
     assert vouched.answer(CHAIN) == "RevokedCertificate"
@@ -256,19 +133,7 @@ def test_everest_vouches_but_not_for_the_revoked(vouched: Station) -> None:
     assert vouched.answer(CHAIN) == "RevokedCertificate"
 
 
-def test_everest_vouches_and_lists_are_required(tmp_path: Path) -> None:
-    """A root that came with the chain needs no list of anybody's, as an anchor does; its own may take it back."""
-    vouched = Station(tmp_path, "everest", crl_policy="require")
-    root = Issuer.root("Stranger")
-    leaf = root.issue("Stranger Firmware")
-    vouched.revoke(root.crl())
-    assert vouched.answer(leaf.pem + root.pem) == "Accepted"
-    assert vouched.answer(leaf.pem) == "InvalidCertificate"
-    vouched.revoke(root.crl(root))
-    assert vouched.answer(leaf.pem + root.pem) == "RevokedCertificate"
-
-
-def test_files_are_read_anew(station: Station) -> None:
+def test_files_are_read_anew(station: TrustingStation) -> None:
     """Anchors and CRLs that change count from the next check on."""
     station.put(Issuer.root("Another"))
     assert station.answer() == "InvalidCertificate"
@@ -308,7 +173,7 @@ def _crl_der(pem: str) -> bytes:
 )
 def test_broken_file(tmp_path: Path, chain: str, which: str, content: bytes) -> None:
     """A broken file of ours refuses everything, by name, and is found at the start as well."""
-    station = Station(tmp_path, chain)
+    station = TrustingStation(tmp_path, chain)
     if which == "anchors" and content.startswith(ROOT.pem.encode()):
         content = content.replace(b"X509 CRL", b"CERTIFICATE")
     (getattr(station, which) / "broken.pem").write_bytes(content)
@@ -318,7 +183,7 @@ def test_broken_file(tmp_path: Path, chain: str, which: str, content: bytes) -> 
         assert caught.value.response == "InvalidCertificate"
 
 
-def test_missing_files(station: Station, tmp_path: Path) -> None:
+def test_missing_files(station: TrustingStation, tmp_path: Path) -> None:
     """A path that leads nowhere, or to no file or folder, and a folder without a certificate are errors by name."""
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "nowhere", tmp_path / "pipe", tmp_path / ("x" * 300)):
@@ -330,7 +195,7 @@ def test_missing_files(station: Station, tmp_path: Path) -> None:
     station.trust.check_files()
 
 
-def test_file_that_may_not_be_read(station: Station, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_file_that_may_not_be_read(station: TrustingStation, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file that is there but refuses to be read is named, with the system's reason."""
 
     def refuse(self: Path, *_: object) -> None:
@@ -344,7 +209,7 @@ def test_file_that_may_not_be_read(station: Station, monkeypatch: pytest.MonkeyP
         station.trust.check_files()
 
 
-def test_too_much_to_read(station: Station, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_much_to_read(station: TrustingStation, monkeypatch: pytest.MonkeyPatch) -> None:
     """Files and folders beyond all measure are refused, not read."""
     monkeypatch.setattr(trust_module, "MAX_FILES", 1)
     station.trust.check_files()
