@@ -1,10 +1,13 @@
 """What a station requires of firmware before it goes into a slot, whoever has signed it."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from everest_system.io.installers.firmware_version import FirmwareVersion
-from everest_system.io.installers.manifest import Manifest
 from everest_system.io.installers.port import UnfitError
+
+if TYPE_CHECKING:
+    from everest_system.io.installers.manifest import Manifest
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +27,7 @@ class Requirements:
     allow_downgrade: bool = True
     max_unpacked_bytes: int = 8 << 30
 
-    def judge(self, manifest: Manifest | None, active: FirmwareVersion | None) -> None:
+    def judge(self, manifest: "Manifest | None", active: FirmwareVersion | None) -> None:
         """Let firmware pass, or not.
 
         Args:
