@@ -26,7 +26,8 @@ from everest_system.io.durable import sync_folder
 from everest_system.io.logs.log_file import LogFile, Selection
 from everest_system.io.logs.sources import LogFileError, LogSource, matching, open_log, reason
 from everest_system.io.logs.tar_gz import TarGz, member
-from everest_system.io.logs.window import HEAD, LogWindow, form_of
+from everest_system.io.logs.time_forms import HEAD, form_of
+from everest_system.io.logs.window import LogWindow
 
 MANIFEST = "manifest.json"
 LISTED_MAX = 5_000
@@ -213,7 +214,7 @@ class _Collection:
         if log.status.st_size and not head:
             self._leave_out(log.path, next(iter(log.faults), "emptied before it was read"))
             return
-        known = None if self._window.open else form_of(head, self._window.zone)
+        known = None if self._window.open else form_of(head, self._window.zone, log.status.st_mtime_ns)
         if known and self._window.ended_before(known[1]):
             self._leave_out(log.path, "begins after the window")
             return

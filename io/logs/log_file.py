@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from everest_system.io.logs.sources import reason
-from everest_system.io.logs.window import BLOCK, LogWindow, TimeForm, runs
+from everest_system.io.logs.time_forms import LineTimes
+from everest_system.io.logs.window import BLOCK, LogWindow, runs
 
 RUNS_MAX = 65_536
 """Ranges of one file that are kept between finding and copying them."""
@@ -106,7 +107,7 @@ class Selection:
         length: how many bytes.
     """
 
-    def __init__(self, log: LogFile, window: LogWindow, form: TimeForm | None) -> None:
+    def __init__(self, log: LogFile, window: LogWindow, form: LineTimes | None) -> None:
         self._log, self._window, self._form = log, window, form
         self._kept = array("q")
         self._complete = True

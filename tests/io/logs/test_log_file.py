@@ -7,7 +7,8 @@ import pytest
 
 from everest_system.io.logs import log_file
 from everest_system.io.logs.log_file import LogFile, Selection
-from everest_system.io.logs.window import LogWindow, form_of
+from everest_system.io.logs.time_forms import form_of
+from everest_system.io.logs.window import LogWindow
 
 LINES = [f"2026-11-22 09:30:{second:02} x\n".encode() for second in range(60)]
 

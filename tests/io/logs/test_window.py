@@ -1,13 +1,14 @@
 """The lines of a window, no more and no fewer, from files of any size."""
 
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from everest_system.io.logs import window as window_module
-from everest_system.io.logs.window import BLOCK, LINE_HEAD, LogWindow, form_of, runs
+from everest_system.io.logs.time_forms import form_of
+from everest_system.io.logs.window import BLOCK, LINE_HEAD, LogWindow, runs
 
 BASE = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
 
@@ -81,92 +82,6 @@ def test_a_window_without_zone_is_utc():
     assert not naive.takes(ns(at(2)) + 1)
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "2026-11-22 09:30:00.000000 [INFO] x",
-        "2026-11-22T09:30:00.000Z: ChargePoint>CentralSystem Heartbeat",
-        "2026-11-22T09:30:00Z x",
-        "2026-11-22t09:30:00z x",
-        "2026-11-22T10:30:00+01:00 x",
-        "2026-11-22T10:30:00+0100 x",
-        "2026-11-22T04:00:00-05:30 x",
-        "2026-11-22 08:30:00-01 x",
-        "2026-11-22 09:30:00,000 x",
-        "2026-11-22 09:30:00.000000000 x",
-        "2026-11-22 09:30:00",
-        "[2026-11-22 09:30:00.000] x",
-        '"2026-11-22T09:30:00Z",x',
-        "<165>1 2026-11-22T09:30:00.000Z host app",
-        "\x1b[1;32m2026-11-22 09:30:00.000000\x1b[0m x",
-        '{"timestamp":"2026-11-22T09:30:00.000Z","type":"StartupOfTheDevice"}',
-        '{"type":"Reset","techInfo":"","timestamp" : "2026-11-22T09:30:00Z"}',
-        '{"level":"info","ts":"2026-11-22T09:30:00Z"}',
-    ],
-)
-@pytest.mark.parametrize("bom", [b"", b"\xef\xbb\xbf"], ids=["plain", "bom"])
-def test_forms_of_times(text, bom):
-    """ISO 8601 at the front of a line, with and without zone, and JSON lines."""
-    known = form_of(bom + text.encode() + b"\n", UTC)
-    assert known is not None
-    assert known[1] == ns(BASE)
-
-
-@pytest.mark.parametrize(
-    ("text", "expected_ns"),
-    [("2026-11-22 09:30:00.000000001", 1), ("2026-11-22 09:30:00.5", 500_000_000), ("2026-11-22 09:30:60", 60 * 10**9)],
-)
-def test_fractions_and_leap_seconds(text, expected_ns):
-    """Nanoseconds count, and a leap second is the second after 59."""
-    known = form_of(text.encode(), UTC)
-    assert known is not None
-    assert known[1] - ns(BASE) == expected_ns
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "no time here\n",
-        "at 2026-11-22 09:30:00 it happened\n",
-        "  2026-11-22 09:30:00 indented\n",
-        "2026-02-31 09:30:00 x\n",
-        "2026-11-22 25:30:00 x\n",
-        "2026-11-22 09:30:61 x\n",
-        "2026-11-22 09:30:00+25:00 x\n",
-        "2026-11-22 09:30 x\n",
-        "0000-00-00 00:00:00\n",
-        '{"value":"2026-11-22T09:30:00Z"}\n',
-        "\n" * 100 + "2026-11-22 09:30:00 too late\n",
-        "x" * 65536 + "\n2026-11-22 09:30:00 too far\n",
-    ],
-)
-def test_what_is_no_time(text):
-    """A file whose first lines carry no valid time has no form."""
-    assert form_of(text.encode(), UTC) is None
-
-
-def test_hundredth_line_still_counts():
-    """The form is looked for in the first hundred lines."""
-    assert form_of(b"\n" * 99 + b"2026-11-22 09:30:00 x\n", UTC) is not None
-
-
-def test_lines_without_zone_are_in_the_machines():
-    """EVerest logs in local time, so a time without zone is local unless the window says otherwise."""
-    known = form_of(b"2026-11-22 09:30:00 x\n")
-    assert known is not None
-    assert known[1] == ns(datetime(2026, 11, 22, 9, 30).astimezone())
-    berlin = form_of(b"2026-11-22 09:30:00 x\n", timezone(timedelta(hours=1)))
-    assert berlin is not None
-    assert berlin[1] == ns(at(-3600))
-
-
-def test_years_at_the_edge_are_no_times():
-    """A time that cannot be moved to UTC does no harm."""
-    assert form_of(b"0001-01-01 00:00:00 x\n", timezone(timedelta(hours=14))) is not None
-    assert form_of(b"9999-12-31 23:59:60-12:00 x\n") is not None
-
-
 def test_records_of_several_lines_stay_whole():
     """A line without a time belongs to the record before it; what stands before the first shares its fate."""
     head = b"time;event\n"
@@ -178,6 +93,23 @@ def test_records_of_several_lines_stay_whole():
     assert cut(content, window(1, 1)) == second
     assert cut(content, window(None, 1)) == head + first + second
     assert cut(content, window(1, None)) == second + third
+
+
+def test_a_table_keeps_its_head():
+    """An HTML table begins as it did, whichever of its rows are taken, and is left out when none is."""
+    head = b"<html><head><style>.log {}</style></head><body>\n<table>\n"
+    rows = [
+        f'<tr class="CAR"> <td>{at(second):%Y-%m-%dT%H:%M:%S.000Z}</td> <td><pre>{{\n}}</pre></td></tr>\n'.encode()
+        for second in range(4)
+    ]
+    content = head + b"".join(rows)
+    assert cut(content, window(0, 0)) == head + rows[0]
+    assert cut(content, window(2, 3)) == head + rows[2] + rows[3]
+    assert cut(content, window(0, 1)) == head + rows[0] + rows[1]
+    assert cut(content + rows[1], window(1, 1)) == head + rows[1] * 2
+    assert cut(content + rows[0], window(0, 0)) == head + rows[0] * 2
+    assert cut(content, window(4, 5)) == b""
+    assert cut(b"".join(rows), window(2, 2)) == rows[2]
 
 
 def test_a_time_that_is_none_is_no_record():
