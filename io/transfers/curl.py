@@ -11,12 +11,10 @@ Importing this module loads libcurl; import it when there is something to transf
 """
 
 import math
-import os
-import socket
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping
-from contextlib import suppress
+from contextlib import nullcontext
 from types import TracebackType
 from typing import Any, Final, Self
 from urllib.parse import urlsplit
@@ -24,6 +22,7 @@ from urllib.parse import urlsplit
 import pycurl
 
 from everest_system.fsm.errors import CanceledError, WorldError
+from everest_system.io.transfers.connection import Connection
 from everest_system.io.transfers.exchange import Answer, CurlError, Exchange, Head
 from everest_system.io.transfers.options import PROTOCOLS, WEB, set_up
 from everest_system.io.transfers.outcomes import FAILED, Curl, Own, curl_meaning, http_meaning
@@ -54,13 +53,14 @@ class Engine:
         self._deadline = math.inf if attempt_timeout_s is None else time.monotonic() + attempt_timeout_s
         self._multi = pycurl.CurlMulti()
         self._resolving = False
-        self._connection: tuple[int, int] | None = None
+        self._connection = Connection()
+        self._stepped = 0.0
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        self._hang_up()
+        self._connection.close()
         if self._resolving:
             # libcurl waits here for the system's resolver to give up, which may take many seconds.
             threading.Thread(target=self._multi.close, name="curl-close", daemon=True).start()
@@ -102,12 +102,11 @@ class Engine:
                 easy.setopt(option, value)
             self._multi.add_handle(easy)
             try:
-                self._drive(easy, url, state, on_step)
+                with nullcontext() if state.web else self._connection.watched(self._is_over):
+                    self._drive(easy, url, state, on_step)
                 self._judge(easy, url, scheme, state)
-                self._note_connection(easy)
             except BaseException:
-                self._note_connection(easy)
-                self._hang_up()
+                self._connection.shut_down()
                 raise
             finally:
                 self._resolving = easy.getinfo(pycurl.NAMELOOKUP_TIME) == 0 and scheme != "file"
@@ -133,28 +132,18 @@ class Engine:
         easy.setopt(pycurl.HEADERFUNCTION, state.header)
         easy.setopt(pycurl.WRITEFUNCTION, state.body)
 
-    def _note_connection(self, easy: Any) -> None:
-        descriptor = easy.getinfo(pycurl.ACTIVESOCKET)
-        self._connection = (descriptor, os.fstat(descriptor).st_ino) if descriptor >= 0 else None
-
-    def _hang_up(self) -> None:
-        """Leave without a farewell: libcurl would wait a minute for the answer of an SSH server that fell silent."""
-        if self._connection is None:
-            return
-        descriptor, inode = self._connection
-        with suppress(OSError):  # closed meanwhile
-            if os.fstat(descriptor).st_ino == inode:  # not by now another thread's
-                connection = socket.socket(fileno=descriptor)
-                try:
-                    connection.shutdown(socket.SHUT_RDWR)
-                finally:
-                    connection.detach()
+    def _is_over(self) -> bool:
+        now, stall_s = time.monotonic(), self._settings.stall_timeout_s or math.inf
+        # A second more than `_drive` takes to notice: this is for when libcurl does not return to it.
+        return self._canceled.is_set() or now >= self._deadline or now - self._stepped >= stall_s + 1
 
     def _drive(self, easy: Any, url: str, state: Exchange, on_step: Callable[[int], None]) -> None:
         stall_s = self._settings.stall_timeout_s or math.inf
         moved, since = (0, 0, 0), time.monotonic()
         while True:
+            self._stepped = time.monotonic()
             _, active = self._multi.perform()
+            self._connection.hold(easy.getinfo(pycurl.ACTIVESOCKET))
             if state.failure:
                 return
             if self._canceled.is_set():

@@ -1,8 +1,9 @@
-"""Upload a log archive: HTTP PUT or POST with the file as the body, or FTP STOR.
+"""Upload a log archive: HTTP PUT or POST with the file as the body, FTP STOR, SFTP, or a copy.
 
-Only success is success: a 2xx after the last byte, or FTP's word that the file is stored (226 or 250; libcurl makes an
-error of any other). No redirect is followed (OCPP 2.1 N01.FR.30). A server that refuses before the body is heard out at
-once; one that ignores `Expect: 100-continue` costs a second.
+Only success is success: a 2xx after the last byte, FTP's word that the file is stored (226 or 250; libcurl makes an
+error of any other), every byte taken by SFTP, or a file of this machine that is synced. No redirect is followed (OCPP
+2.1 N01.FR.30). A server that refuses before the body is heard out at once; one that ignores `Expect: 100-continue`
+costs a second.
 
 Importing this module loads libcurl.
 """
@@ -14,10 +15,11 @@ import time
 from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, BinaryIO, Final, Literal
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import pycurl
 
+from everest_system.io.durable import sync_folder
 from everest_system.io.transfers.curl import Engine
 from everest_system.io.transfers.exchange import CurlError, Head
 from everest_system.io.transfers.options import WEB
@@ -110,7 +112,19 @@ def _send(
         _check_status(target, answer.head)
     if answer.sent != size:
         raise TransferError(target, f"{answer.sent} bytes went out of {size}", Own.SHORT.meaning)
+    if urlsplit(target).scheme == "file":
+        _sync(target)
     on_progress(size, size)
+
+
+def _sync(target: str) -> None:
+    file = Path(unquote(urlsplit(target).path))
+    try:
+        with file.open("rb") as written:
+            os.fsync(written.fileno())
+        sync_folder(file.parent)
+    except OSError as error:
+        raise TransferError(target, f"cannot sync {file}: {error.strerror}", Own.DISK.meaning) from None
 
 
 def _check_status(target: str, head: Head) -> None:

@@ -11,6 +11,8 @@ otherwise is told in advance, one `Reply` each; the last one stays in force:
 """
 
 import base64
+import select
+import socket
 import ssl
 import threading
 from collections import defaultdict, deque
@@ -104,6 +106,9 @@ class HttpServer:
         tls: what `make_certificate` returned; the server then speaks https.
         user: with `password`, asked for by HTTP Basic.
         port: 0 for any free one.
+
+    Attributes:
+        tunnel: be a proxy to wherever `CONNECT` asks for.
     """
 
     def __init__(
@@ -121,6 +126,7 @@ class HttpServer:
         self.stalled = threading.Event()
         self.ended = threading.Event()
         self.user, self.password = user, password
+        self.tunnel = False
         self._plans: dict[str, deque[Reply]] = defaultdict(deque)
         self._scheme = "https" if tls else "http"
         self._server = _Server((host, port), _Handler)
@@ -244,7 +250,21 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(bytes(BLOCK))
 
     def do_CONNECT(self) -> None:
-        self._say(self._next().status or 405, Reply())
+        reply = self._next()
+        if not self.owner.tunnel or reply.status:
+            self._say(reply.status or 405, Reply())
+            return
+        self.close_connection = True
+        host, _, port = self.path.rpartition(":")
+        with socket.create_connection((host, int(port)), self.timeout) as far:
+            self._answer(200)
+            ends = {self.connection: far, far: self.connection}
+            while ready := select.select(ends, (), (), self.timeout)[0]:
+                for end in ready:
+                    block = end.recv(BLOCK)
+                    if not block:
+                        return
+                    ends[end].sendall(block)
 
     def do_GET(self) -> None:
         reply, file = self._next(), self.owner.files.get(self._name())

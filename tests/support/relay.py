@@ -9,6 +9,7 @@ relay.cut_at = 1000               # or hangs up
 import contextlib
 import socket
 import threading
+import time
 from typing import Self
 
 HOST = "127.0.0.1"
@@ -22,12 +23,14 @@ class Relay:
         cut_at: hang up once so many bytes have come from either side; None: never.
         freeze_at: pass nothing on any more once so many have; None: never.
         frozen: set when it has come to that.
+        frozen_at: and when that was, monotonic.
     """
 
     def __init__(self, port: int) -> None:
         self.cut_at: int | None = None
         self.freeze_at: int | None = None
         self.frozen = threading.Event()
+        self.frozen_at: float | None = None
         self._target = port
         self.passed = 0
         self._ended = threading.Event()
@@ -68,6 +71,7 @@ class Relay:
             while block := source.recv(16384):
                 self.passed += len(block)
                 if self.freeze_at is not None and self.passed > self.freeze_at:
+                    self.frozen_at = self.frozen_at or time.monotonic()
                     self.frozen.set()
                     self._ended.wait()
                 if self.cut_at is not None and self.passed > self.cut_at:

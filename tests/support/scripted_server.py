@@ -21,11 +21,14 @@ class RawServer:
         at_once: do not wait for the other side to speak.
         reset: hang up without a goodbye.
         more: what it says to the next bytes, in turn.
+
+    Attributes:
+        silent: set when it has come to saying nothing.
     """
 
     def __init__(self, answer: bytes | None, *more: bytes, at_once: bool = False, reset: bool = False) -> None:
         self.answers = () if answer is None else (answer, *more)
-        self.heard = threading.Event()
+        self.silent = threading.Event()
         self._at_once, self._reset, self._silent = at_once, reset, answer is None
         self._ended = threading.Event()
         self._server = socket.create_server((HOST, 0))
@@ -68,8 +71,7 @@ class RawServer:
                 connection.recv(65536)
             connection.sendall(answer)
         if self._silent:
-            connection.recv(65536)
-            self.heard.set()
+            self.silent.set()
             self._ended.wait()
 
 
@@ -78,12 +80,13 @@ class FtpScript(RawServer):
 
     Args:
         greeting: its first words.
-        after: what it says once a file has gone over.
+        after: what it says once a file has gone over; an empty text, here and below: nothing, and for ever.
         drops: hang up the data connection once something has come there.
         answers: other answers, by command; `PASV` counts where `EPSV` is refused.
 
     Attributes:
         commands: what came, in order.
+        answers_to: its answers, by command.
     """
 
     def __init__(
@@ -94,7 +97,7 @@ class FtpScript(RawServer):
         self._data = socket.create_server((HOST, 0))
         self._data.settimeout(5)
         port = self._data.getsockname()[1]
-        self._answers = {
+        self.answers_to = {
             "USER": "331 password",
             "PASS": "230 in",
             "PWD": '257 "/"',
@@ -121,8 +124,8 @@ class FtpScript(RawServer):
         for line in lines:
             command = line.split()[0].decode()
             self.commands.append(line.decode().strip())
-            answer = self._answers.get(command, "200 fine")
-            connection.sendall(f"{answer}\r\n".encode())
+            answer = self.answers_to.get(command, "200 fine")
+            self._say(connection, answer)
             if command in {"RETR", "STOR"} and answer.startswith("1"):
                 data, _ = self._data.accept()
                 with data:
@@ -131,4 +134,10 @@ class FtpScript(RawServer):
                     else:
                         while data.recv(65536) and not self._drops:
                             pass
-                connection.sendall(f"{self._after}\r\n".encode())
+                self._say(connection, self._after)
+
+    def _say(self, connection: socket.socket, answer: str) -> None:
+        if not answer:
+            self.silent.set()
+            self._ended.wait()
+        connection.sendall(f"{answer}\r\n".encode())
