@@ -1,13 +1,24 @@
-"""Firmware and logs over a network that fails: the service and nginx on two machines, with a cable between them."""
+"""Firmware and logs over a network that fails: the service and its servers on two machines with a cable in between."""
+
+import time
 
 import pytest
 from support.brokers import AmqttBroker
 from support.network import SERVER, Network
 from support.nginx import Nginx
-from support.stations import IMAGE, Station, wait_for_words
+from support.sshd import Sshd
+from support.stations import IMAGE, MEBIBYTE, Station, wait_for_words
+from support.transfer_side import TransferSide
+from support.vsftpd import Vsftpd
+
+from everest_system.fsm.errors import CanceledError
+from everest_system.io.transfers.transfer import Fault
 
 ON_AGAIN = ["Downloading", "DownloadPaused", "Downloading", "Downloaded", "Installing", "Installed"]
 AT_ONCE = ["Downloading", "Downloaded", "Installing", "Installed"]
+EARLY = len(IMAGE) // 4
+SYNC_S = 0.3
+"""For the part to be synced on a busy disk."""
 
 
 @pytest.fixture
@@ -26,6 +37,13 @@ def broker(network):
     broker.stop()
 
 
+SERVERS = {
+    "http": lambda folder: Nginx(folder, host=SERVER),
+    "ftp": lambda folder: Vsftpd(folder, options={"local_max_rate": str(MEBIBYTE)}, host=SERVER),
+    "sftp": lambda folder: Sshd(folder, host=SERVER),
+}
+
+
 @pytest.fixture
 def nginx(network, tmp_path):
     with network.server():
@@ -42,7 +60,7 @@ def request(nginx, path="/slow/fw.bin"):
 
 def wait_for_bytes(service):
     """Until the download is well under way."""
-    return service.wait_for_status(lambda told: told["firmware"].get("progress", {}).get("done", 0) > len(IMAGE) // 4)
+    return service.wait_for_status(lambda told: told["firmware"].get("progress", {}).get("done", 0) > EARLY)
 
 
 def test_link_down_and_up(network, nginx, station: Station):
@@ -55,7 +73,7 @@ def test_link_down_and_up(network, nginx, station: Station):
     network.plug()
     wait_for_words(everest, ON_AGAIN)
     (last,) = [request for request in nginx.requests(1) if request.status == 206]
-    assert int(last.range.removeprefix("bytes=").removesuffix("-")) > len(IMAGE) // 4
+    assert int(last.range.removeprefix("bytes=").removesuffix("-")) > EARLY
     assert (service.state_dir / "slots" / "current" / "image").read_bytes() == IMAGE
 
 
@@ -83,3 +101,55 @@ def test_packet_loss(network, nginx, station: Station):
     assert (nginx.files / "in" / reply.file_name).stat().st_size > 100
     assert [each.status for each in nginx.requests(2)] == [200, 201]
     assert network.sent_again() > 0
+
+
+@pytest.fixture(params=SERVERS)
+def server(network, tmp_path, request):
+    """A server of each protocol, with a firmware that takes it seconds."""
+    with network.server():
+        server = SERVERS[request.param](tmp_path / "server")
+        # Of OpenSSH's more is on its way at once.
+        (server.files / "fw.bin").write_bytes(IMAGE * 8 if request.param == "sftp" else IMAGE)
+        server.start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def side(tmp_path):
+    return TransferSide(
+        tmp_path,
+        known_hosts_file=tmp_path / "known_hosts",
+        keep_new_hosts=True,
+        stall_timeout_s=1.2,
+        rate_limit_kbps=8_000,
+    )
+
+
+def firmware(server):
+    return server.url("/slow/fw.bin" if isinstance(server, Nginx) else "/fw.bin")
+
+
+def test_dead_line(network, server, side):
+    """Over every protocol a line that dies in the middle is given up after the stall time-out, and continued later."""
+    assert side.get_fails(firmware(server), EARLY, network.pull).fault is Fault.INTERRUPTED
+    network.plug()
+    side.settings["rate_limit_kbps"] = 0
+    side.get(firmware(server))
+    assert side.content() == (server.files / "fw.bin").read_bytes()
+    assert side.starts[-1] > EARLY
+
+
+def test_canceled_on_a_dead_line(network, server, side):
+    """Over every protocol a transfer is canceled within 200 ms, also when nobody is there to say goodbye to."""
+    canceled_at = 0.0
+
+    def cancel():
+        nonlocal canceled_at
+        network.pull()
+        canceled_at = time.monotonic()
+        side.canceled.set()
+
+    with pytest.raises(CanceledError):
+        side.get(firmware(server), EARLY, cancel)
+    assert time.monotonic() - canceled_at < 0.2 + SYNC_S

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from support.peers import program, require
 from support.private_user import HOME, PASSWORD, USER, as_private_user
-from support.server_process import ServerProcess
+from support.server_process import HOST, ServerProcess
 
 _CONFIG = """\
 ListenAddress {host}:{port}
@@ -36,14 +36,15 @@ class Sshd(ServerProcess):
     Args:
         folder: for its files, its configuration and its log; made where it is not there.
         passwords: whether one can log in with a password.
+        host: the address it listens on.
 
     Attributes:
         files: what it serves.
     """
 
-    def __init__(self, folder: Path, *, passwords: bool = True) -> None:
+    def __init__(self, folder: Path, *, passwords: bool = True, host: str = HOST) -> None:
         self._binary = require("sshd", program("sshd"), "a real SFTP server")
-        super().__init__(folder)
+        super().__init__(folder, host)
         self.files = folder / "files"
         (self.files / "in").mkdir(parents=True, exist_ok=True)
         self.files.chmod(0o755)

@@ -30,6 +30,7 @@ class TransferSide:
         settings: the keywords of `TransferSettings`.
         canceled: ends what is under way once it is set.
         starts: where each download that brought something went on from.
+        canceled: once set, ends what is under way.
     """
 
     def __init__(self, folder: Path, **settings: Any) -> None:
@@ -40,6 +41,7 @@ class TransferSide:
         self._file = folder / "part"
         self._part = Part()
         self.starts: list[int] = []
+        self.canceled = threading.Event()
 
     def get(self, url: str, at: int = 0, then: Callable[[], None] | None = None) -> Artifact:
         """Make one attempt at downloading; once more than `at` bytes are there, do `then`."""

@@ -15,7 +15,7 @@ from pathlib import Path
 from support.http_server import Certificate
 from support.peers import program, require
 from support.private_user import PASSWORD, USER, as_private_user
-from support.server_process import ServerProcess
+from support.server_process import HOST, ServerProcess
 
 _CONFIG = """\
 listen=YES
@@ -44,6 +44,7 @@ class Vsftpd(ServerProcess):
         tls: its certificate and key; None: no TLS.
         implicit: ftps.
         options: further lines of its configuration, or other ones, by their names there.
+        host: the address it listens on.
 
     Attributes:
         files: what it serves.
@@ -57,9 +58,10 @@ class Vsftpd(ServerProcess):
         tls: Certificate | None = None,
         implicit: bool = False,
         options: dict[str, str] | None = None,
+        host: str = HOST,
     ) -> None:
         self._binary = require("vsftpd", program("vsftpd"), "a real FTP server")
-        super().__init__(folder)
+        super().__init__(folder, host)
         self.files = folder / "files"
         (self.files / "in").mkdir(parents=True, exist_ok=True)
         self.files.chmod(0o755)
