@@ -144,6 +144,7 @@ class Archive:
             _refuse(found, "is setuid or setgid")
         if found.size < 0 or (found.size and kind is not Kind.FILE):
             _refuse(found, f"says that it has {found.size} bytes")
+        self._tape.require_within(found.size)
         self._place(path, kind, found)
         return Member(
             path=path,
@@ -217,11 +218,15 @@ class _Tape:
         """Return up to `size` bytes, none only at the end."""
         data = self._stream.read(size)
         self._position += len(data)
-        if self._position > self._max_bytes:
-            raise UnfitError(f"the archive unpacks to more than {self._max_bytes} bytes")
+        self.require_within(0)
         if self._position > max(RATIO_FROM_BYTES, MAX_RATIO * self._file.position):
             raise UnfitError(f"the archive unpacks to more than {MAX_RATIO} times its size")
         return data
+
+    def require_within(self, size: int) -> None:
+        """Hold the archive to its size, with so many bytes yet to come."""
+        if self._position + size > self._max_bytes:
+            raise UnfitError(f"the archive unpacks to more than {self._max_bytes} bytes")
 
     def require_end(self) -> None:
         """Hold what `tarfile` took for the end to it: it takes a broken header for one."""

@@ -20,6 +20,7 @@ from everest_system.io.installers.port import InstallError, OnProgress, UnfitErr
 
 _SYNC_EVERY: Final = 4 << 20  # a longer backlog would hold up the store's own, small writes
 _LOOK_BYTES: Final = 2 * MAX_BYTES
+_ANY_SIZE: Final = 1 << 63  # a look reads no further than the first member
 _FLAGS: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -42,7 +43,7 @@ def manifest_of(path: Path) -> Manifest | None:
         UnfitError, InstallError, OSError: as for `holds_archive`; or it does not begin like an archive that is safe.
     """
     with FirmwareFile(path, Event(), _LOOK_BYTES) as file:
-        archive = Archive(file, _LOOK_BYTES)
+        archive = Archive(file, _ANY_SIZE)
         first = next(iter(archive), None)
         content = None if first is None else _manifest_content(archive, first)
     return None if content is None else Manifest.parse(content)

@@ -8,11 +8,11 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
-from shutil import which
 
 import pytest
 import zstandard
 from support.archives import PACKINGS
+from support.peers import program, require
 
 from everest_system.fsm.errors import CanceledError
 from everest_system.io.installers.firmware_file import FirmwareFile
@@ -136,11 +136,10 @@ def test_cancel(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("packing", "program"), [("gz", ["gzip", "-c"]), ("xz", ["xz", "-9", "-c"]), ("zst", ["zstd", "-19", "-c", "-q"])]
+    ("packing", "tool"), [("gz", ["gzip", "-c"]), ("xz", ["xz", "-9", "-c"]), ("zst", ["zstd", "-19", "-c", "-q"])]
 )
-def test_what_the_tools_pack(path: Path, packing: str, program: list[str]) -> None:
+def test_what_the_tools_pack(path: Path, packing: str, tool: list[str]) -> None:
     """What gzip, xz and zstd themselves write is unpacked, at their highest usual settings."""
-    if which(program[0]) is None:
-        pytest.skip(f"{program[0]} is not installed")
-    packed = subprocess.run(program, input=CONTENT, capture_output=True, check=True).stdout
+    require(tool[0], program(tool[0]), "packing firmware as its maker does")
+    packed = subprocess.run(tool, input=CONTENT, capture_output=True, check=True).stdout
     assert read(path, packed) == CONTENT
