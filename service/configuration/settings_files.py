@@ -6,6 +6,7 @@ Looked at apart from the keys, since a configuration can be right on one machine
 
 import os
 import shutil
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,6 +24,8 @@ def _unreadable(settings: Settings) -> Iterator[str]:
             yield f"{key}: {path} {'is no file' if path.exists() else 'does not exist'}"
         elif not os.access(path, os.R_OK):
             yield f"{key}: {path} cannot be read"
+        elif path == settings.transfers.credentials_file and path.stat().st_mode & stat.S_IRWXO:
+            yield f"{key}: {path} is open to all users: chmod o= {path}"
     for key, paths in (("trust_anchors", settings.firmware.trust_anchors), ("crls", settings.firmware.crls)):
         for path in paths:
             if not path.exists():

@@ -205,6 +205,16 @@ def test_unreadable_files_of_ours_are_told(tmp_path):
         fetch(server.url("/f"), TransferSettings(client_cert_file=missing, client_key_file=missing))
 
 
+def test_credentials_that_cannot_be_used_are_told(server, tmp_path):
+    """A credentials file that is open to all ends the attempt, before anything is sent."""
+    file = tmp_path / "credentials"
+    file.touch()
+    file.chmod(0o644)
+    with pytest.raises(TransferError, match="chmod o=") as caught:
+        fetch(server.url("/f"), TransferSettings(credentials_file=file))
+    assert (caught.value.fault, server.requests) == (Fault.FAILED, [])
+
+
 def test_libcurl_refusing_an_option_is_a_failure(server):
     """An option that libcurl will not take ends in a transfer error, not in one of pycurl's."""
     with pytest.raises(CurlError):

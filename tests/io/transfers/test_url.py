@@ -164,3 +164,17 @@ def test_bad_redirect_is_refused(to):
     """A redirect to http, out of HTTP, or to nowhere is refused."""
     with pytest.raises(RequestError, match="redirect"):
         redirect_target("https://h/a", to, ALL)
+
+
+@pytest.mark.parametrize("text", ["file:///a/b%20c", "file://localhost/a/b%20c", "FILE:///a/b%20c"])
+def test_files_of_this_machine_have_no_host(text):
+    """A file of this machine comes back without a host, and can be shown."""
+    url = location(text, {"file"})
+    assert (url, redacted(url), upload_target("file:///a/", "b")) == ("file:///a/b%20c", url, "file:///a/b")
+
+
+@pytest.mark.parametrize("text", ["file://server/a", "file://u:p@localhost/a", "file:/a", "file:a", "file:///a%00b"])
+def test_files_of_other_machines_are_refused(text):
+    """A file elsewhere, with a user, or by half a URL is refused."""
+    with pytest.raises(RequestError):
+        location(text, {"file"})

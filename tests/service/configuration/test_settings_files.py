@@ -105,3 +105,15 @@ firmware = {{ trust_anchors = ["{tmp_path}/anchors"], crls = ["{tmp_path}/p"] }}
         f"firmware.crls: {tmp_path}/p cannot be read",
     ]
     assert asked == {"p": os.R_OK, "anchors": os.R_OK | os.X_OK}
+
+
+def test_passwords_open_to_all_are_told(file, tmp_path) -> None:
+    """A credentials file that anybody may read is a problem, one of ours alone is none."""
+    credentials = tmp_path / "credentials"
+    credentials.touch()
+    credentials.chmod(0o644)
+    settings = settings_with(f'transfers.credentials_file = "{credentials}"', file)
+    (problem,) = check_files(settings)
+    assert problem == f"transfers.credentials_file: {credentials} is open to all users: chmod o= {credentials}"
+    credentials.chmod(0o640)
+    assert check_files(settings) == []
