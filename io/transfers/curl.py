@@ -181,7 +181,12 @@ class Engine:
         if proxy_status // 100 in {4, 5}:
             raise CurlError(url, _cause(text, code), http_meaning(proxy_status), code=code)
         answer = 0 if state.web else easy.getinfo(pycurl.RESPONSE_CODE)
-        raise CurlError(url, _cause(text, code), curl_meaning(code, scheme, answer), code=code, head=state.head)
+        cause = _cause(text, code)
+        if scheme == "sftp" and code == Curl.FAILED_INIT:
+            # libcurl asks for a key of the kind that is known; a server without one never shows any.
+            hosts = self._settings.known_hosts_file or "the known hosts"
+            cause += f"; its host key may have changed to another kind than the one in {hosts}: if so, remove that line"
+        raise CurlError(url, cause, curl_meaning(code, scheme, answer), code=code, head=state.head)
 
 
 def _cause(text: str, code: int) -> str:

@@ -225,6 +225,17 @@ def test_changed_host_key_is_refused(sftp, side):
     side.put(sftp.url("/in/a"))
 
 
+def test_host_key_of_another_kind_is_refused(sftp, side, tmp_path):
+    """A server that has only a key of another kind than the one kept is refused, with the same way out."""
+    key = tmp_path / "rsa"
+    subprocess.run(["ssh-keygen", "-q", "-t", "rsa", "-N", "", "-f", str(key)], check=True)
+    kind, blob = (tmp_path / "rsa.pub").read_text().split()[:2]
+    kept = side.settings["known_hosts_file"]
+    kept.write_text(f"[{sftp.host}]:{sftp.port} {kind} {blob}\n")
+    error = side.get_fails(sftp.url("/f"))
+    assert (error.fault, f"another kind than the one in {kept}: if so, remove" in str(error)) == (Fault.FAILED, True)
+
+
 def test_known_hosts_must_know(sftp, side):
     """Without trust on first use a server must be in the file, and nothing is written there."""
     hosts = side.settings["known_hosts_file"]
