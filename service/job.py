@@ -42,6 +42,8 @@ from everest_system.fsm.orders import (
 )
 from everest_system.fsm.platform.events import EverestRestartDone
 from everest_system.io.installers.port import BadSignatureError, UnfitError
+from everest_system.io.logs.collect_request import CollectRequest
+from everest_system.io.logs.collector import collect_apart
 from everest_system.io.logs.window import LogWindow
 from everest_system.io.platforms.health import health_check
 from everest_system.io.platforms.port import Reboot
@@ -200,14 +202,12 @@ class Job:
     # --- logs ---
 
     def _collect(self, order: CollectLogs) -> Event:
-        from everest_system.io.logs.archive import collect  # loads isal: nothing for an idle station
-
         request = order.request
-        archive = collect(
-            self.tools.sources[request.log_type],
-            LogWindow(request.oldest_timestamp, request.latest_timestamp),
-            self.tools.spool(self._module_id, order.job),
-            order.file_name,
+        wanted = CollectRequest(
+            source=self.tools.sources[request.log_type],
+            window=LogWindow(request.oldest_timestamp, request.latest_timestamp),
+            spool=self.tools.spool(self._module_id, order.job),
+            name=order.file_name,
             facts={
                 "station": self._module_id,
                 "log_type": request.log_type,
@@ -215,9 +215,8 @@ class Job:
                 "version": __version__,
             },
             max_size_bytes=self.tools.settings.logs.max_size_bytes,
-            canceled=self.canceled,
-            on_progress=self.progress.tell,
         )
+        archive = collect_apart(wanted, canceled=self.canceled, on_progress=self.progress.tell)
         return LogsCollected(order.work, archive.length)
 
     def _upload(self, order: StartUpload) -> Event:

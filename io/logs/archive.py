@@ -8,26 +8,24 @@ archive. At the size limit the file that breaks it is taken back out, and the ol
 The archive is written as NAME.part, synced, and renamed: what has its final name is complete. After any error and after
 a cancel neither is left. The same input gives the same bytes.
 
-Not here: what to collect, how to name it, where to send it. Importing this module loads the compressor: import it late.
+Not here: what to collect, how to name it, where to send it, and the process that this runs in (`collector`). Importing
+this module loads the compressor: nothing for the service itself.
 """
 
 import json
 import os
 import threading
-from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from everest_system.fsm.errors import CanceledError, WorldError
+from everest_system.fsm.errors import CanceledError
 from everest_system.io.durable import sync_folder
+from everest_system.io.logs.collect_request import Collected, CollectError, CollectRequest, Progress
 from everest_system.io.logs.log_file import LogFile, Selection
-from everest_system.io.logs.sources import LogFileError, LogSource, matching, open_log, reason
+from everest_system.io.logs.sources import LogFileError, matching, open_log, reason
 from everest_system.io.logs.tar_gz import TarGz, member
-from everest_system.io.logs.time_forms import HEAD, form_of
-from everest_system.io.logs.window import LogWindow
 
 MANIFEST = "manifest.json"
 LISTED_MAX = 5_000
@@ -35,72 +33,31 @@ LISTED_MAX = 5_000
 
 _OVER = "over the size limit, newer files went first"
 
-Progress = Callable[[int, int], None]
-"""`on_progress(done, total)`: bytes of log files dealt with, of all that match."""
 
-
-class CollectError(WorldError):
-    """The archive could not be made; the spool is clean again. `str()` says why."""
-
-
-@dataclass(frozen=True)
-class Collected:
-    """A complete archive.
-
-    Attributes:
-        path: where it lies.
-        length: its bytes.
-        files_taken: log files in it, wholly or in part.
-        files_left_out: what matched and is not in it, and what else its manifest lists as left out.
-    """
-
-    path: Path
-    length: int
-    files_taken: int
-    files_left_out: int
-
-
-def collect(
-    source: LogSource,
-    window: LogWindow,
-    spool: Path,
-    name: str,
-    *,
-    facts: Mapping[str, Any],
-    max_size_bytes: int,
-    canceled: threading.Event,
-    on_progress: Progress,
-) -> Collected:
+def collect(request: CollectRequest, *, canceled: threading.Event, on_progress: Progress) -> Collected:
     """Collect what a source has in a window into one archive; an empty window gives an archive with its manifest.
 
     Args:
-        source: where the logs are.
-        window: what is taken of them.
-        spool: folder of the archive, made if it is not there.
-        name: the archive's file name; an archive of the same name is replaced.
-        facts: what the manifest shall say besides, as JSON (log type, station, request id, versions).
-        max_size_bytes: length of the archive at most, its manifest not counted.
+        request: what is wanted.
         canceled: looked at every block; within 200 ms the work ends.
         on_progress: called in this thread, after each block.
 
     Raises:
         CollectError: the disk is full, or the spool cannot be written.
         CanceledError: it was canceled.
-        ValueError: `name` is no plain file name.
     """
-    if name in {"", ".", ".."} or "/" in name or "\0" in name:
-        raise ValueError(f"{name!r} is no file name")
-    unfinished = part = spool / f"{name}.part"
+    spool = request.spool
+    unfinished = part = spool / f"{request.name}.part"
     try:
         spool.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with TarGz(part, max_size_bytes) as archive:
-            work = _Collection(source, window, spool, archive, canceled, on_progress)
+        with TarGz(part, request.max_size_bytes) as archive:
+            work = _Collection(request, archive, canceled, on_progress)
             work.add_files()
-            manifest = work.manifest(name, facts)
+            manifest = work.manifest()
             archive.add(member(MANIFEST, work.newest_s), (len(manifest), [manifest]), limited=False)
             length = archive.finish()
         work.tick()
-        unfinished = part.replace(spool / name)
+        unfinished = part.replace(spool / request.name)
         sync_folder(spool)
     except BaseException as error:
         with suppress(OSError):
@@ -108,23 +65,18 @@ def collect(
         if isinstance(error, OSError):
             raise CollectError(f"cannot write the log archive: {reason(error)}") from error
         raise
-    return Collected(spool / name, length, len(work.taken), work.left_out_count)
+    return Collected(spool / request.name, length, len(work.taken), work.left_out_count)
 
 
 class _Collection:
     """The files of one request on their way into the archive, and what is said of them."""
 
     def __init__(
-        self,
-        source: LogSource,
-        window: LogWindow,
-        spool: Path,
-        archive: TarGz,
-        canceled: threading.Event,
-        on_progress: Progress,
+        self, request: CollectRequest, archive: TarGz, canceled: threading.Event, on_progress: Progress
     ) -> None:
-        self._source, self._window, self._archive = source, window, archive
-        self._spool = str(spool.resolve()) + "/"
+        self._request, self._archive = request, archive
+        self._source, self._window = request.source, request.window
+        self._spool = str(request.spool.resolve()) + "/"
         self._canceled, self._on_progress = canceled, on_progress
         self._done = self._total = 0
         self._seen: set[tuple[int, int]] = set()
@@ -156,13 +108,13 @@ class _Collection:
                 self.tick()
                 self._add(path)
 
-    def manifest(self, name: str, facts: Mapping[str, Any]) -> bytes:
-        """What was taken, what was left out and why, as JSON; `facts` come first."""
+    def manifest(self) -> bytes:
+        """What was taken, what was left out and why, as JSON; the facts of the request come first."""
         window = self._window
         content: dict[str, Any] = {
-            **facts,
+            **self._request.facts,
             "format": 1,
-            "archive": name,
+            "archive": self._request.name,
             "window": {"oldest": _rfc3339(window.oldest), "latest": _rfc3339(window.latest), "inclusive": True},
             "taken": self.taken,
             "left_out": [{"path": path, "reason": why} for path, why in sorted(self._left_out.items())],
@@ -202,28 +154,18 @@ class _Collection:
         before = self._done
         if os.path.realpath(log.path).startswith(self._spool):
             self._leave_out(log.path, "the spool itself")
-        elif not self._window.alive(log.status.st_mtime_ns):
-            self._leave_out(log.path, "last changed before the window")
         else:
             self._take(log)
         self._done = before + log.status.st_size
         self._on_progress(self._done, max(self._done, self._total))
 
     def _take(self, log: LogFile) -> None:
-        head = log.read(HEAD, 0)
-        if log.status.st_size and not head:
-            self._leave_out(log.path, next(iter(log.faults), "emptied before it was read"))
+        try:
+            selection = Selection.of(log, self._window)
+        except LogFileError as error:
+            self._leave_out(log.path, str(error))
             return
-        known = None if self._window.open else form_of(head, self._window.zone, log.status.st_mtime_ns)
-        if known and self._window.ended_before(known[1]):
-            self._leave_out(log.path, "begins after the window")
-            return
-        form = known[0] if known else None
-        selection = Selection(log, self._window, form)
-        if form and not selection.length:
-            self._leave_out(log.path, "no line in the window")
-            return
-        name = self._member_name(log.path)
+        name = self._member_name(log.content_path)
         modified_s = log.status.st_mtime_ns // 1_000_000_000
         if not self._archive.add(member(name, modified_s), (selection.length, log.blocks(selection))):
             self._full = True
@@ -238,7 +180,8 @@ class _Collection:
                 "bytes": selection.length,
                 "of_bytes": log.status.st_size,
                 "modified": _modified(modified_s),
-                "lines": f"in the window, by {form.name} times" if form else "all",
+                **({"compression": log.compression} if log.compression else {}),
+                "lines": selection.lines,
                 "notes": log.notes(),
             }
         )

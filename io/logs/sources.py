@@ -18,9 +18,10 @@ import os
 import re
 import stat
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any, Self
 
 from everest_system.fsm.errors import WorldError
 
@@ -59,6 +60,11 @@ class LogSource:
             parts = PurePosixPath(pattern).parts
             if not pattern.startswith("/") or len(parts) < 2 or ".." in parts or "\0" in pattern:
                 raise ValueError(f"{pattern!r} is no absolute file pattern without '..'")
+
+    @classmethod
+    def from_fields(cls, fields: Mapping[str, Any]) -> Self:
+        """What `dataclasses.asdict` made, after JSON."""
+        return cls(**{**fields, "files": tuple(fields["files"])})
 
     @property
     def folders(self) -> tuple[str, ...]:

@@ -19,7 +19,8 @@ import pytest
 
 from everest_system.fsm.errors import CanceledError, WorldError
 from everest_system.io.logs import archive as log_archive
-from everest_system.io.logs.archive import CollectError, collect
+from everest_system.io.logs.archive import collect
+from everest_system.io.logs.collect_request import CollectError, CollectRequest
 from everest_system.io.logs.sources import LogSource
 from everest_system.io.logs.window import LogWindow
 
@@ -47,16 +48,8 @@ class Station:
         return path
 
     def collect(self, window: LogWindow = OPEN, max_size_bytes: int = 1 << 30, **facts):
-        return collect(
-            self.source,
-            window,
-            self.spool,
-            NAME,
-            facts=facts,
-            max_size_bytes=max_size_bytes,
-            canceled=self.canceled,
-            on_progress=self.on_progress,
-        )
+        request = CollectRequest(self.source, window, self.spool, NAME, facts=facts, max_size_bytes=max_size_bytes)
+        return collect(request, canceled=self.canceled, on_progress=self.on_progress)
 
     def spooled(self) -> list[str]:
         return [path.name for path in self.spool.iterdir()]
@@ -440,16 +433,7 @@ def test_leftovers_of_a_crash_are_written_over(station):
 def test_a_name_that_leads_elsewhere_is_refused(station, name):
     """The archive's name is a name in the spool."""
     with pytest.raises(ValueError, match="no file name"):
-        collect(
-            station.source,
-            OPEN,
-            station.spool,
-            name,
-            facts={},
-            max_size_bytes=1,
-            canceled=station.canceled,
-            on_progress=station.on_progress,
-        )
+        CollectRequest(station.source, OPEN, station.spool, name)
 
 
 def test_canceled_before_it_began(station):
@@ -529,6 +513,7 @@ def test_the_crc_holds_over_everything(station):
 def test_the_compressor_is_loaded_by_the_archive_alone():
     """Finding sources and naming archives costs no compressor: idle memory is for charging."""
     code = (
-        "import sys\nfrom everest_system.io.logs import archive_name, sources, window\nsys.exit('isal' in sys.modules)"
+        "import sys\nfrom everest_system.io.logs import archive_name, collector, sources\n"
+        "sys.exit('isal' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

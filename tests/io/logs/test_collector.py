@@ -1,0 +1,248 @@
+"""The collector stands apart: it ends when it must, costs nobody else anything, and its death is a plain failure."""
+
+import ctypes
+import json
+import os
+import platform
+import select
+import signal
+import subprocess
+import sys
+import tarfile
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from everest_system.fsm.errors import CanceledError
+from everest_system.io.logs import collecting, collector, priority
+from everest_system.io.logs.collect_request import CollectError, CollectRequest
+from everest_system.io.logs.collector import collect_apart
+from everest_system.io.logs.sources import LogSource
+from everest_system.io.logs.window import LogWindow
+
+NAME = "s_DiagnosticsLog_begin_20261122T093000Z.tar.gz"
+
+
+@pytest.fixture
+def request_for(tmp_path: Path) -> Callable[..., CollectRequest]:
+    """Makes requests for the logs in a folder."""
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "a.log").write_bytes(b"one\n")
+
+    def make(**more: object) -> CollectRequest:
+        source = LogSource((f"{tmp_path}/logs/*",))
+        return CollectRequest(source, LogWindow(), tmp_path / "spool", NAME, facts={"station": "s"}, **more)
+
+    return make
+
+
+@pytest.fixture
+def endless(tmp_path: Path, request_for: Callable[..., CollectRequest]) -> CollectRequest:
+    """A request whose archive takes an hour."""
+    with (tmp_path / "logs" / "huge.log").open("wb") as huge:
+        huge.truncate(1 << 41)
+    return request_for(max_size_bytes=1 << 40)
+
+
+class Run:
+    """A collection in a thread, and the process that does it."""
+
+    def __init__(self, request: CollectRequest, **more: float) -> None:
+        self.request, self.error, self.ended_s = request, "", 0.0
+        self.canceled, self.begun = threading.Event(), threading.Event()
+        self._before = children()
+        self._more = more
+        self.thread = threading.Thread(target=self._run)
+        self.thread.start()
+        assert self.begun.wait(20)
+        (self.pid,) = children() - self._before
+
+    def _run(self) -> None:
+        def on_progress(_done: int, _total: int) -> None:
+            self.begun.set()
+
+        try:
+            collect_apart(self.request, canceled=self.canceled, on_progress=on_progress, **self._more)
+        except (CollectError, CanceledError) as error:
+            self.error = f"{type(error).__name__}: {error}"
+        self.ended_s = time.monotonic()
+
+    def end(self) -> str:
+        self.thread.join(10)
+        assert not self.thread.is_alive()
+        assert not Path(f"/proc/{self.pid}").exists()
+        assert list(self.request.spool.iterdir()) == []
+        return self.error
+
+
+def children() -> set[int]:
+    return {
+        int(child) for task in Path("/proc/self/task").iterdir() for child in (task / "children").read_text().split()
+    }
+
+
+def test_an_archive_from_another_process(request_for):
+    """What is asked for comes back as if it had been made here, with its facts."""
+    request = request_for()
+    collected = collect_apart(request, canceled=threading.Event(), on_progress=lambda *_: None)
+    assert collected.path == request.spool / NAME
+    assert (collected.length, collected.files_taken) == (collected.path.stat().st_size, 1)
+    with tarfile.open(collected.path) as archive:
+        assert archive.getnames()[-1] == "manifest.json"
+        assert json.load(archive.extractfile("manifest.json"))["station"] == "s"
+
+
+def test_a_request_survives_the_way(request_for, tmp_path):
+    """Patterns and folders that are not UTF-8 arrive as they were sent."""
+    request = request_for()
+    odd = CollectRequest(LogSource((os.fsdecode(b"/caf\xe9/*"),)), request.window, tmp_path, NAME)
+    assert CollectRequest.from_json(odd.to_json()) == odd
+    assert b"\n" not in odd.to_json()
+
+
+def test_it_yields_to_all_others(endless):
+    """It runs at nice 19, its disk accesses wait for everybody's, and it is the first to go when memory runs out."""
+    run = Run(endless)
+    try:
+        fields = Path(f"/proc/{run.pid}/stat").read_text().rpartition(")")[2].split()
+        assert int(fields[16]) == 19
+        assert Path(f"/proc/{run.pid}/oom_score_adj").read_text() == "1000\n"
+        if platform.machine() == "x86_64":
+            assert ctypes.CDLL(None).syscall(252, 1, run.pid, 0) >> 13 == 3  # ioprio_get: the idle class
+    finally:
+        run.canceled.set()
+        run.end()
+
+
+def test_nothing_from_outside_is_in_its_arguments(endless, monkeypatch):
+    """Paths and settings come over a pipe: no other user reads them off the list of processes."""
+    monkeypatch.setenv("EVEREST_SYSTEM_MQTT__USERNAME", "somebody")
+    run = Run(endless)
+    try:
+        arguments = Path(f"/proc/{run.pid}/cmdline").read_bytes().split(b"\0")
+        assert arguments[1:] == [b"-P", b"-m", b"everest_system.io.logs.collecting", b""]
+        assert b"EVEREST_SYSTEM" not in Path(f"/proc/{run.pid}/environ").read_bytes()
+    finally:
+        run.canceled.set()
+        run.end()
+
+
+def test_canceled_it_is_gone_within_200_ms(endless):
+    """A cancel leaves neither a process nor a file."""
+    run = Run(endless)
+    begin = time.monotonic()
+    run.canceled.set()
+    assert run.end() == "CanceledError: log collection canceled"
+    assert run.ended_s - begin < 0.2
+
+
+def test_canceled_before_it_began(request_for):
+    """No process is started for what nobody wants."""
+    canceled = threading.Event()
+    canceled.set()
+    before = children()
+    with pytest.raises(CanceledError):
+        collect_apart(request_for(), canceled=canceled, on_progress=lambda *_: None)
+    assert children() == before
+
+
+def test_killed_it_is_a_failure_with_a_reason(endless):
+    """Somebody, or the kernel when memory runs out, kills it: one line says so, and the spool is clean."""
+    run = Run(endless)
+    os.kill(run.pid, signal.SIGKILL)
+    assert run.end() == "CollectError: the log collector was killed by SIGKILL"
+
+
+def test_a_term_for_the_whole_group_is_not_its_own(endless):
+    """When the service's group is told to end, it is the service that says what becomes of the collection."""
+    run = Run(endless)
+    run.begun.clear()
+    os.kill(run.pid, signal.SIGTERM)
+    assert run.begun.wait(10)
+    run.canceled.set()
+    assert run.end().startswith("CanceledError")
+
+
+def test_it_is_given_up_when_its_time_is_over(endless):
+    """A source without end does not keep the request from its end."""
+    run = Run(endless, timeout_s=1.5)
+    assert run.end() == "CollectError: the log collector took too long and was killed"
+
+
+def test_it_dies_with_the_service(endless, tmp_path):
+    """SIGKILL for the service ends the collector too."""
+    (tmp_path / "request").write_bytes(endless.to_json())
+    code = (
+        "import os, sys, threading\n"
+        "from pathlib import Path\n"
+        "from everest_system.io.logs.collect_request import CollectRequest\n"
+        "from everest_system.io.logs.collector import collect_apart\n"
+        "request = CollectRequest.from_json(Path(sys.argv[1]).read_bytes())\n"
+        "collect_apart(request, canceled=threading.Event(), on_progress=lambda *_: print('on', flush=True))\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", code, tmp_path / "request"], stdout=subprocess.PIPE) as service:
+        assert service.stdout.readline() == b"on\n"
+        (pid,) = map(int, Path(f"/proc/{service.pid}/task/{service.pid}/children").read_text().split())
+        held = os.pidfd_open(pid)
+        service.kill()
+        assert select.select([held], [], [], 5)[0]
+        os.close(held)
+
+
+def test_a_failure_there_is_the_same_failure_here(request_for, tmp_path):
+    """What the archive says of the disk is said by the collector too."""
+    (tmp_path / "spool").write_text("mine")
+    with pytest.raises(CollectError, match="cannot write the log archive: file exists"):
+        collect_apart(request_for(), canceled=threading.Event(), on_progress=lambda *_: None)
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (("/nowhere/python",), "the log collector cannot be started: no such file or directory"),
+        (("/bin/sh", "-c", "exit 7"), "the log collector ended with exit code 7"),
+        (("/bin/sh", "-c", "exec >&-; exec sleep 60"), "the log collector fell silent"),
+    ],
+)
+def test_a_collector_that_is_none(request_for, monkeypatch, argv, said):
+    """Whatever stands in its place, the request ends with one line."""
+    monkeypatch.setattr(collector, "_ARGV", argv)
+    monkeypatch.setattr(collector, "_PATIENCE_S", 0.2)
+    facts = {"much": "x" * 1_000_000}  # more than a pipe takes
+    request = request_for()
+    request = CollectRequest(request.source, request.window, request.spool, NAME, facts=facts)
+    with pytest.raises(CollectError) as caught:
+        collect_apart(request, canceled=threading.Event(), on_progress=lambda *_: None)
+    assert str(caught.value) == said
+
+
+def test_a_bug_in_the_collector_ends_the_request():
+    """What should not happen is told in one line, too."""
+    assert collecting.answer(b"nonsense", print) == {
+        "failed": "internal error of the log collector: JSONDecodeError",
+    }
+
+
+def test_progress_is_told_now_and_then(request_for, tmp_path):
+    """Not every block is a message, the first is."""
+    (tmp_path / "logs" / "b.log").write_bytes(b"x" * 5_000_000)
+    said = []
+    last = collecting.answer(request_for().to_json(), said.append)
+    assert last["collected"]["files_taken"] == 2
+    assert 1 <= len(said) < 15
+    assert said[0]["progress"][1] == 5_000_004
+
+
+def test_a_kernel_without_priorities_is_no_obstacle(monkeypatch):
+    """Where nothing can be lowered the work goes on as it is."""
+
+    def refused(*_: object) -> int:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "nice", refused)
+    monkeypatch.setattr(Path, "write_text", refused)
+    monkeypatch.setattr(platform, "machine", lambda: "vax")
+    priority.yield_to_others()
