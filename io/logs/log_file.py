@@ -1,8 +1,10 @@
 """A log file in hand, and which of its bytes are taken, whatever happens to the file meanwhile.
 
 A file is as long as it was when it was opened: what grows is cut there, what has gone since is made up for by zeros,
-for a tar says each size before the bytes. What happened is told afterwards (`notes`). Nothing is held but a block, and
-the ranges of a selection; a ragged file that has too many of them is looked through again.
+for a tar says each size before the bytes. What happened is told afterwards (`notes`). A compressed file gives what it
+holds, and is known without its suffix; it is unpacked twice, to find the ranges and to copy them, for that costs less
+than to keep it. Nothing is held but a block, and the ranges of a selection; a ragged file that has too many of them is
+looked through again. A large file whose lines are in order is searched (`sorted_search`), any other one read through.
 """
 
 import os
@@ -10,8 +12,11 @@ from array import array
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from everest_system.io.logs.sources import reason
-from everest_system.io.logs.time_forms import LineTimes
+from everest_system.io.logs.birth import birth_ns
+from everest_system.io.logs.compressed import Unpacked, packing_of
+from everest_system.io.logs.sorted_search import SEARCH_FROM, Borders, borders_of
+from everest_system.io.logs.sources import LogFileError, reason
+from everest_system.io.logs.time_forms import HEAD, LineTimes, form_of
 from everest_system.io.logs.window import BLOCK, LogWindow, runs
 
 RUNS_MAX = 65_536
@@ -28,22 +33,45 @@ class LogFile:
         read_on: called at every block, with the bytes that were copied; what it raises ends the reading.
 
     Attributes:
+        path: where it was opened.
+        content_path: the same, without the suffix of a compressed file.
+        status: what it was when it was opened.
+        size: bytes that it holds, at most.
+        compression: the format in which it is compressed; None if it is not.
         faults: what went wrong in reading, in order.
     """
 
     def __init__(self, fd: int, path: Path, status: os.stat_result, read_on: Callable[[int], None]) -> None:
-        self.path, self.status = path, status
+        self.path, self.content_path, self.status, self.size = path, path, status, status.st_size
+        self.compression: str | None = None
         self.faults: list[str] = []
         self._fd, self._read_on = fd, read_on
+        self._unpacked: Unpacked | None = None
+        try:
+            packing = packing_of(fd, path)
+        except OSError as error:
+            self._blame(0, error)
+            return
+        if packing:
+            self._unpacked = Unpacked(fd, status.st_size, packing, lambda: read_on(0), self.faults.append)
+            self.compression, self.size, self.content_path = packing.name, self._unpacked.size_max, path.with_suffix("")
 
     def read(self, length: int, offset: int) -> bytes:
         """Bytes at an offset, none past the end or where the file cannot be read."""
         self._read_on(0)
+        length = min(length, max(0, self.size - offset))
         try:
-            return os.pread(self._fd, min(length, max(0, self.status.st_size - offset)), offset)
+            return self._unpacked.read(length, offset) if self._unpacked else os.pread(self._fd, length, offset)
         except OSError as error:
-            self.faults.append(f"cannot be read from byte {offset} on: {reason(error)}")
+            self._blame(offset, error)
             return b""
+
+    def _blame(self, offset: int, error: OSError) -> None:
+        self.faults.append(f"cannot be read from byte {offset} on: {reason(error)}")
+
+    def birth_ns(self) -> int | None:
+        """When its content was begun, in nanoseconds since 1970, as far as the file system knows."""
+        return birth_ns(self._fd, self.status)
 
     def blocks(self, selection: "Selection") -> Iterator[bytes]:
         """The selected bytes, as many as were announced: what has gone since is made up for by zeros."""
@@ -109,6 +137,9 @@ class Selection:
 
     def __init__(self, log: LogFile, window: LogWindow, form: LineTimes | None) -> None:
         self._log, self._window, self._form = log, window, form
+        self._borders: Borders | None = None
+        if form and not log.compression and log.size >= SEARCH_FROM:
+            self._borders = borders_of(log.read, log.size, window, form)
         self._kept = array("q")
         self._complete = True
         self.length = 0
@@ -118,6 +149,35 @@ class Selection:
             if self._complete:
                 self._kept.extend((begin, end))
 
+    @classmethod
+    def of(cls, log: LogFile, window: LogWindow) -> "Selection":
+        """What a window takes of a file: by its life, and by its lines where they carry times.
+
+        Raises:
+            LogFileError: nothing, and why.
+        """
+        if not window.alive(log.status.st_mtime_ns):
+            raise LogFileError("last changed before the window")
+        head = log.read(HEAD, 0)
+        if not head and (log.faults or (log.compression is None and log.size)):
+            raise LogFileError(next(iter(log.faults), "emptied before it was read"))
+        known = None if window.open else form_of(head, window.zone, log.status.st_mtime_ns)
+        begin_ns = known[1] if known else log.birth_ns()
+        if begin_ns is not None and window.ended_before(begin_ns):
+            raise LogFileError("begins after the window")
+        selection = cls(log, window, known[0] if known else None)
+        if known and not selection.length:
+            raise LogFileError("no line in the window")
+        return selection
+
+    @property
+    def lines(self) -> str:
+        """Which lines are taken and how they were found, for the manifest."""
+        if not self._form:
+            return "all"
+        searched = f", searched for among {self._borders.samples} lines in order" if self._borders else ""
+        return f"in the window, by {self._form.name} times{searched}"
+
     def runs(self) -> Iterator[tuple[int, int]]:
         """The ranges in order, as (begin, end)."""
         if not self._complete:
@@ -125,6 +185,15 @@ class Selection:
         return zip(self._kept[::2], self._kept[1::2], strict=True)
 
     def _found(self) -> Iterator[tuple[int, int]]:
-        if self._form is None:
-            return iter([(0, self._log.status.st_size)])
-        return runs(self._log.read, self._log.status.st_size, self._window, self._form)
+        if self._borders:
+            return self._borders.runs(self._log.read)
+        if self._form:
+            return runs(self._log.read, self._log.size, self._window, self._form)
+        return iter([(0, self._counted())])
+
+    def _counted(self) -> int:
+        """Bytes of the whole file; those of a compressed one are known when it was unpacked."""
+        count = 0 if self._log.compression else self._log.size
+        while self._log.compression and (block := self._log.read(BLOCK, count)):
+            count += len(block)
+        return count
