@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from everest_system.fsm.errors import WorldError
+from everest_system.io.logs.masking import Mask
 from everest_system.io.logs.sources import LogSource
 from everest_system.io.logs.window import LogWindow
 
@@ -53,6 +54,8 @@ class CollectRequest:
         name: the archive's file name; an archive of the same name is replaced.
         facts: what the manifest shall say besides, as JSON (log type, station, request id, versions).
         max_size_bytes: length of the archive at most, its manifest not counted.
+        masks: what is hidden in all that is taken.
+        documents: what the service says of itself, as JSON, by name.
 
     Raises:
         ValueError: `name` is no plain file name.
@@ -64,6 +67,8 @@ class CollectRequest:
     name: str
     facts: Mapping[str, Any] = field(default_factory=dict)
     max_size_bytes: int = 1 << 29
+    masks: tuple[Mask, ...] = ()
+    documents: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.name in {"", ".", ".."} or "/" in self.name or "\0" in self.name:
@@ -79,6 +84,8 @@ class CollectRequest:
             "name": self.name,
             "facts": dict(self.facts),
             "max_size_bytes": self.max_size_bytes,
+            "masks": [asdict(mask) for mask in self.masks],
+            "documents": dict(self.documents),
         }
         return json.dumps(fields).encode()
 
@@ -92,6 +99,9 @@ class CollectRequest:
                 "source": LogSource.from_fields(fields["source"]),
                 "window": LogWindow(_time(fields["window"]["oldest"]), _time(fields["window"]["latest"])),
                 "spool": Path(fields["spool"]),
+                "masks": tuple(
+                    Mask(mask["name"], tuple(mask["literals"]), mask["pattern"]) for mask in fields["masks"]
+                ),
             }
         )
 

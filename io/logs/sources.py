@@ -1,4 +1,4 @@
-"""Where the logs of a type come from: files by pattern (the journal is named here and collected elsewhere).
+"""Where the logs of a type come from: files by pattern (what else there is, is named here and collected elsewhere).
 
 Patterns are absolute; `*`, `?` and `[…]` match within one name, `**` matches any number of folders, and none of them
 matches a leading dot that the pattern does not spell. The folders before a pattern's first wildcard are its allowed
@@ -41,12 +41,34 @@ class _TimeOverError(Exception):
 
 
 @dataclass(frozen=True)
+class LogCommand:
+    """A program whose output belongs to a log type.
+
+    Attributes:
+        name: of the output in the archive.
+        argv: the program and its arguments.
+        timeout_s: seconds that it may take.
+        max_bytes: of its output, at most.
+    """
+
+    name: str
+    argv: tuple[str, ...]
+    timeout_s: float = 30.0
+    max_bytes: int = 16_000_000
+
+
+@dataclass(frozen=True)
 class LogSource:
     """What is collected for one log type.
 
     Attributes:
         files: file patterns, absolute and without `..`.
         journal: whether the systemd journal belongs to it.
+        journal_units: of these systemd units only; none: of all.
+        journal_priority: what is at least as grave as this, in syslog's words; "": everything.
+        journal_max_bytes: of the journal, as text and in the export format each; the newest are kept.
+        commands: programs whose output belongs to it.
+        service: whether the service's own history and status do.
 
     Raises:
         ValueError: a pattern is relative, or has a `..` in it.
@@ -54,6 +76,11 @@ class LogSource:
 
     files: tuple[str, ...]
     journal: bool = False
+    journal_units: tuple[str, ...] = ()
+    journal_priority: str = ""
+    journal_max_bytes: int = 64_000_000
+    commands: tuple[LogCommand, ...] = ()
+    service: bool = False
 
     def __post_init__(self) -> None:
         for pattern in self.files:
@@ -64,7 +91,14 @@ class LogSource:
     @classmethod
     def from_fields(cls, fields: Mapping[str, Any]) -> Self:
         """What `dataclasses.asdict` made, after JSON."""
-        return cls(**{**fields, "files": tuple(fields["files"])})
+        commands = (LogCommand(**{**command, "argv": tuple(command["argv"])}) for command in fields["commands"])
+        lists = {name: tuple(fields[name]) for name in ("files", "journal_units")}
+        return cls(**{**fields, **lists, "commands": tuple(commands)})
+
+    @property
+    def has_something(self) -> bool:
+        """Whether it promises something at all times; else that depends on which files there are (`any_file`)."""
+        return self.journal or bool(self.commands) or (self.service and not self.files)
 
     @property
     def folders(self) -> tuple[str, ...]:
