@@ -154,17 +154,17 @@ class PresenceMachine(TableMachine[PresenceSnapshot]):
             self._begin_counting(known, met=self.event.number)
         else:
             self.draft.period_s = self._measured_s()
-            if self._has_doubled() and self.draft.known is not None:
+            if self._has_doubled(since=self.draft.number) and self.draft.known is not None:
                 self.draft.known = self._acquaintance(self.draft.known.met)
         self._await_registration()
         self._note_heartbeat()
 
-    def _has_doubled(self) -> bool:
-        """The pace has been measured over twice as many heartbeats as what is stored of it, or at all.
+    def _has_doubled(self, *, since: int) -> bool:
+        """The pace is measured over twice as many heartbeats as what is stored of it, or at last at all.
 
         Thus what is stored stays precise enough to know EVerest again by, however old that grows, with few writes.
         """
-        before, counted = (self._counted_to(number) // BASELINE for number in (self.draft.number, self.event.number))
+        before, counted = (self._counted_to(number) // BASELINE for number in (since, self.event.number))
         return counted.bit_length() > before.bit_length()
 
     def lose_words(self) -> None:
