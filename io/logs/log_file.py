@@ -163,11 +163,12 @@ class Selection:
             raise LogFileError(next(iter(log.faults), "emptied before it was read"))
         known = None if window.open else form_of(head, window.zone, log.status.st_mtime_ns)
         begin_ns = known[1] if known else log.birth_ns()
-        if begin_ns is not None and window.ended_before(begin_ns):
+        late = begin_ns is not None and window.ended_before(begin_ns)
+        if late and not (known and log.compression is None):  # lines may be older than the first: a clock was set back
             raise LogFileError("begins after the window")
         selection = cls(log, window, known[0] if known else None)
         if known and not selection.length:
-            raise LogFileError("no line in the window")
+            raise LogFileError("begins after the window" if late else "no line in the window")
         return selection
 
     @property
@@ -175,7 +176,7 @@ class Selection:
         """Which lines are taken and how they were found, for the manifest."""
         if not self._form:
             return "all"
-        searched = f", searched for among {self._borders.samples} lines in order" if self._borders else ""
+        searched = f"; searched for, {self._borders.samples} lines were looked at and in order" if self._borders else ""
         return f"in the window, by {self._form.name} times{searched}"
 
     def runs(self) -> Iterator[tuple[int, int]]:

@@ -1,13 +1,15 @@
 """Where a window lies in a large file whose lines are in order, found without reading the file.
 
 The time of one record is looked at every so many bytes. Where these are in order the window's borders lie between two
-of them; around each border it is looked at more closely, and the little that is left there is read line by line. What
-lies between is taken as it is. Where they are not in order (two programs' logs in one file, a clock that was set back,
-the hour that summer time repeats) there is no answer, and the file is to be read through: no line is lost for speed.
+of them; around each border it is looked at more and more closely, and the little that is left there is read line by
+line. What lies between is taken as it is.
+
+Where they are not in order (two programs' logs in one file, a clock that was set back, the hour that summer time
+repeats) there is no answer, and the file is to be read through: no line is lost for speed.
 
 Sampling cannot see everything, so it keeps its distance. Times may go back by `SLACK_NS`; a clock set back by less than
-passed between two samples shows in none of them, so the nearest sample is not taken for the border but one that is
-further out by the distance between two. What escapes is a clock that is set wrong and right again between two samples.
+passed between two samples shows in none of them, so a border is not looked for between the nearest samples but as far
+again beyond them. What escapes is a clock that is set wrong and right again between two samples.
 """
 
 from collections.abc import Iterable, Iterator
@@ -21,9 +23,10 @@ SEARCH_FROM = 4 * 1024**2
 SLACK_NS = 5_000_000_000
 """Nanoseconds by which times may go back in a file that is in order: programs that write into one file overtake."""
 
-_CLOSE = 64 * 1024  # bytes between two samples around a border, and between any two at least
-_APART = 8 * 1024**2  # and at most
-_COARSE = 64  # samples of a file, where that keeps them closer than that
+_COARSE = 256  # samples of a whole file
+_APART = 64 * 1024  # bytes between two of them at least
+_FINER = 8  # times as close around the borders, again and again
+_CLOSE = 8 * 1024  # bytes between two samples in the end
 _PROBES = (4096, 32 * 1024, BLOCK)  # bytes read for a sample, until they hold a record's begin
 
 
@@ -91,18 +94,19 @@ def borders_of(read: Read, size: int, window: LogWindow, form: LineTimes) -> Bor
     """
     if form.form.keeps_head:
         return None
-    step = min(_APART, max(_CLOSE, size // _COARSE))
-    coarse = _sampled(read, 0, size, step, form)
-    if not _in_order(coarse):
-        return None
-    left, inner, outer, right = _marks(coarse, window, step)
-    close = set(coarse)
-    for begin, end in {(left, inner), (outer, right)} if inner < outer else {(left, right)}:
-        close.update(_sampled(read, _offset(coarse, begin, size), _offset(coarse, end, size), _CLOSE, form))
-    samples = sorted(close)
-    if not _in_order(samples):
-        return None
-    left, inner, outer, right = _marks(samples, window, _CLOSE)
+    step = max(_APART, size // _COARSE)
+    samples = _sampled(read, 0, size, step, form)
+    while True:
+        if not _in_order(samples):
+            return None
+        left, inner, outer, right = _marks(samples, window, step)
+        if step == _CLOSE:
+            break
+        step = max(_CLOSE, step // _FINER)
+        close = set(samples)
+        for begin, end in {(left, inner), (outer, right)} if inner < outer else {(left, right)}:
+            close.update(_sampled(read, _offset(samples, begin, size), _offset(samples, end, size), step, form))
+        samples = sorted(close)
     within = (_offset(samples, inner, size), _offset(samples, outer, size))
     return Borders(window, form, _offset(samples, left, size), within, _offset(samples, right, size), len(samples))
 

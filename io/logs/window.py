@@ -96,7 +96,7 @@ def runs(read: Read, size: int, window: LogWindow, form: LineTimes, start: int =
                 yield 0, head
             begin, head = offset, 0
         elif not taken and begin is not None:
-            if not (first and time_ns is not None):
+            if offset > begin and not (first and time_ns is not None):
                 yield begin, offset
             begin = None
         elif taken:

@@ -151,7 +151,7 @@ def test_a_small_step_back_at_the_window_is_seen(monkeypatch):
 def test_programs_that_overtake():
     """Times that go back by some seconds all the time are still searched, and no line is lost."""
     file = File(b"".join(line(second + 4 * (second % 2)) for second in range(43_200)))
-    for oldest, latest in ((30_000, 30_300), (30_003, 30_003), (0, 5), (43_190, None)):
+    for oldest, latest in ((30_000, 30_300), (30_003, 30_003), (0, 5), (43_190, None), (9000, 30_000), (9001, 30_001)):
         asked = window(oldest, latest)
         found = file.searched(asked)
         assert found == file.read_through(asked)
@@ -196,11 +196,11 @@ def test_any_sorted_file(steps, oldest, latest):
         parts.append(line(now, "w" * length))
     file = File(b"".join(parts))
     asked = window(oldest, latest)
-    before = sorted_search._CLOSE
-    sorted_search._CLOSE = 256
+    before = sorted_search._APART, sorted_search._CLOSE
+    sorted_search._APART, sorted_search._CLOSE = 2048, 256
     try:
         found = file.searched(asked)
     finally:
-        sorted_search._CLOSE = before
+        sorted_search._APART, sorted_search._CLOSE = before
     assert found is None or found == file.read_through(asked)
     assert found is not None or len(file.content) < 1000

@@ -112,6 +112,25 @@ def test_a_table_keeps_its_head():
     assert cut(b"".join(rows), window(2, 2)) == rows[2]
 
 
+def test_reading_on_from_a_record():
+    """From a record in the middle on, up to a place before the end, and nothing of an empty range."""
+    content = b"".join(line(second) for second in range(9))
+    known = form_of(content, UTC)
+    assert known is not None
+    long = len(line(0))
+
+    def taken(asked: LogWindow, start: int, size: int) -> list[tuple[int, int]]:
+        return [
+            (begin // long, end // long)
+            for begin, end in runs(reader(content), size * long, asked, known[0], start * long)
+        ]
+
+    assert taken(window(0, 8), 3, 7) == [(3, 7)]
+    assert taken(window(5, 8), 3, 7) == [(5, 7)]
+    assert taken(window(0, 4), 3, 7) == [(3, 5)]
+    assert taken(window(0, 8), 3, 3) == []
+
+
 def test_a_time_that_is_none_is_no_record():
     """What only looks like a time does not begin a record."""
     content = line(0) + b"2026-02-31 00:00:00 x\n" + line(5)
