@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import downloads, memory, recovery, replies, residue, store
+from bench import downloads, log_window, memory, recovery, replies, residue, store
 from bench.broker import AbsentError
 from bench.figures import machine
 
@@ -20,6 +20,7 @@ BENCHES: dict[str, Callable[[Path], None]] = {
     "recovery": recovery.run,
     "downloads": downloads.run,
     "residue": residue.run,
+    "log_window": log_window.run,
 }
 
 
