@@ -93,7 +93,11 @@ def test_what_is_not_given_is_left_out():
     """A bare update has a location and an id made from the clock; its attempts are not known."""
     request = build("update-firmware", Options(location=URL), NOW)
     assert request.payload == {"location": URL, "request_id": int(NOW.timestamp() * 1000) % 2**31}
-    assert (request.request_id, request.attempts, request.retry_interval_s) == (int(NOW.timestamp() * 1000) % 2**31, None, 60)
+    assert (request.request_id, request.attempts, request.retry_interval_s) == (
+        int(NOW.timestamp() * 1000) % 2**31,
+        None,
+        60,
+    )
 
 
 def test_logs_with_all_that_there_is():
