@@ -75,7 +75,7 @@ class Admission:
         source = self.sources.get(request.log_type)
         if source is None:
             raise RefusedError(f"no log type {request.log_type!r}: logs.sources has {', '.join(sorted(self.sources))}")
-        if not source.journal and not any_file(source):
+        if not source.has_something and not any_file(source):
             raise RefusedError(f"there is no file of log type {request.log_type!r}")
         name = archive_name(station, request.log_type, request.oldest_timestamp, request.latest_timestamp, now)
         return request.model_copy(update={"location": address}), name

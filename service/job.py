@@ -53,8 +53,8 @@ from everest_system.io.trust.verification_error import CertificateError, Signatu
 from everest_system.module import Key
 from everest_system.ports import BootedInPlace, WorkReport
 from everest_system.progress import Progress
+from everest_system.self_report import self_report, versions
 from everest_system.tools import Tools
-from everest_system.version import __version__
 
 HEALTH_CHECK_TIMEOUT_S = 300
 UPLOAD_TIMEOUT_S = 24 * 3600  # an attempt: a server that takes or says a byte before each stall would hold it for ever
@@ -203,18 +203,22 @@ class Job:
 
     def _collect(self, order: CollectLogs) -> Event:
         request = order.request
+        source = self.tools.sources[request.log_type]
+        window = LogWindow(request.oldest_timestamp, request.latest_timestamp)
         wanted = CollectRequest(
-            source=self.tools.sources[request.log_type],
-            window=LogWindow(request.oldest_timestamp, request.latest_timestamp),
+            source=source,
+            window=window,
             spool=self.tools.spool(self._module_id, order.job),
             name=order.file_name,
             facts={
                 "station": self._module_id,
                 "log_type": request.log_type,
                 "request_id": request.status_request_id,
-                "version": __version__,
+                "versions": versions(),
             },
             max_size_bytes=self.tools.settings.logs.max_size_bytes,
+            masks=self.tools.masks,
+            documents=self_report(self.tools.settings, window) if source.service else {},
         )
         archive = collect_apart(wanted, canceled=self.canceled, on_progress=self.progress.tell)
         return LogsCollected(order.work, archive.length)

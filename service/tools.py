@@ -9,7 +9,8 @@ from everest_system.configuration.settings import Settings
 from everest_system.fsm.artifact import Artifact
 from everest_system.fsm.messages import FirmwareUpdateRequest
 from everest_system.io.installers.port import Activation, Facts, Installer
-from everest_system.io.logs.sources import LogSource
+from everest_system.io.logs.masking import AUTHORIZATION, ID_TOKENS, PASSWORDS, Mask
+from everest_system.io.logs.sources import LogCommand, LogSource
 from everest_system.io.platforms.command import CommandPlatform
 from everest_system.io.platforms.dry_run import DryRunPlatform
 from everest_system.io.platforms.port import Platform
@@ -28,6 +29,7 @@ class Tools:
     installers: Mapping[str, Installer]
     certificates: SigningCertificates
     sources: Mapping[str, LogSource]
+    masks: tuple[Mask, ...]
     downloads: TransferSettings
     uploads: TransferSettings
 
@@ -61,7 +63,8 @@ class Tools:
             certificates=SigningCertificates(
                 firmware.trust_anchors, firmware.crls, firmware.chain, firmware.crl_policy
             ),
-            sources={name: LogSource(source.files, source.journal) for name, source in settings.logs.sources.items()},
+            sources={name: _source(settings, name) for name in settings.logs.sources},
+            masks=_masks(settings),
             downloads=TransferSettings(**{**vars(uploads), "rate_limit_kbps": firmware.rate_limit_kbps}),
             uploads=uploads,
         )
@@ -113,6 +116,31 @@ def tidy(
         for path in folder.iterdir():
             if path.name != keep:
                 discard(module_id, machine, path)
+
+
+def _source(settings: Settings, name: str) -> LogSource:
+    source = settings.logs.sources[name]
+    return LogSource(
+        files=source.files,
+        journal=source.journal,
+        journal_units=source.journal_units,
+        journal_priority=source.journal_priority,
+        journal_max_bytes=settings.logs.journal_max_bytes,
+        commands=tuple(
+            LogCommand(name, command.argv, command.timeout_s, command.max_bytes)
+            for name, command in sorted(source.commands.items())
+        ),
+        service=source.service,
+    )
+
+
+def _masks(settings: Settings) -> tuple[Mask, ...]:
+    logs = settings.logs
+    return (
+        *((PASSWORDS, AUTHORIZATION) if logs.mask_passwords else ()),
+        *((ID_TOKENS,) if logs.mask_id_tokens else ()),
+        *(Mask(name, mask.literals, mask.pattern) for name, mask in sorted(logs.mask.items())),
+    )
 
 
 def _installer(settings: Settings, module_id: str) -> Installer:

@@ -9,6 +9,7 @@ that is too long either the begin is kept, or (`newest`) the end, from the begin
         output.length, output.blocks(), output.notes
 """
 
+import math
 import os
 import re
 import select
@@ -114,7 +115,7 @@ def caught(
         argv: the program, looked for in `PATH` unless it has a slash, and its arguments.
         folder: where the file without a name is.
         max_bytes: bytes that are kept.
-        timeout_s: how long it may take, in seconds.
+        timeout_s: how long it may take, in seconds; 0 for as long as it takes.
         tick: called 20 times a second; what it raises ends the program.
         newest: keep the end of what is too long, and only standard output; what a record begins with, after a line
             break that is part of it. None: keep the begin, of standard output and standard error together.
@@ -134,7 +135,8 @@ def caught(
             missing = "was not found" if isinstance(error, FileNotFoundError) else "cannot be started"
             raise OutputError(f"{argv[0]} {missing}") from error
         try:
-            _read(process, output, argv[0], monotonic() + timeout_s, timeout_s, tick)
+            deadline = monotonic() + timeout_s if timeout_s > 0 else math.inf
+            _read(process, output, argv[0], deadline, timeout_s, tick)
         finally:
             _end(process)
         output.exit_code = process.returncode

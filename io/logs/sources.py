@@ -47,7 +47,7 @@ class LogCommand:
     Attributes:
         name: of the output in the archive.
         argv: the program and its arguments.
-        timeout_s: seconds that it may take.
+        timeout_s: seconds that it may take; 0: as long as it takes.
         max_bytes: of its output, at most.
     """
 

@@ -1,7 +1,7 @@
 """`everest-system history`: past transitions."""
 
 import json
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -35,39 +35,26 @@ def history(config: Config = None, as_json: Json = False, limit: Limit = 50, mod
     """
     settings = settings_of(config)
     from everest_system.io.store.store import StoreReader
+    from everest_system.self_report import transition_facts
 
     with StoreReader.open(settings.station.state_dir) as store:
         transitions = store.history(limit, module)
     if module is not None and not transitions:
         module_of(settings, module)  # one that is served no more may still have a past
     if as_json:
-        typer.echo(json.dumps([_facts(transition) for transition in transitions], indent=2))
+        typer.echo(json.dumps([transition_facts(transition) for transition in transitions], indent=2))
     elif transitions:
         typer.echo("\n".join(_table(transitions)))
     else:
         typer.echo("No transitions yet.")
 
 
-def _facts(transition: "Transition") -> dict[str, Any]:
-    from everest_system.fsm.timestamps import format_rfc3339
-
-    return {
-        "time": format_rfc3339(transition.at),
-        "module_id": transition.module_id,
-        "machine": transition.machine,
-        "job": transition.job,
-        "request_id": transition.request_id,
-        "from": transition.source,
-        "to": transition.target,
-        "event": transition.event,
-        "detail": transition.detail,
-    }
-
-
 def _table(transitions: "list[Transition]") -> list[str]:
+    from everest_system.self_report import transition_facts
+
     several = len({transition.module_id for transition in transitions} - {""}) > 1
     rows = [["TIME", *(["MODULE"] if several else []), "MACHINE", "REQUEST", "FROM", "", "TO", "EVENT", "DETAIL"]]
-    for facts in map(_facts, transitions):
+    for facts in map(transition_facts, transitions):
         request_id = "" if facts["request_id"] is None else str(facts["request_id"])
         module = [facts["module_id"]] if several else []
         steps = [facts["from"], "→", facts["to"]]

@@ -63,6 +63,7 @@ def _sources() -> Iterator[str]:
     for name, source in DEFAULT_SOURCES.items():
         files = ", ".join(f'"{pattern}"' for pattern in source.files)
         yield f"[logs.sources.{name}]\nfiles = [{files}]\njournal = {str(source.journal).lower()}"
+        yield f"service = {str(source.service).lower()}"
     yield "```\n"
 
 

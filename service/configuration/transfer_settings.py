@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from everest_system.configuration.log_settings import LogCommand, LogMask, Priority, Units
 from everest_system.configuration.setting_types import (
     MEGABYTE,
     REMOTE_SCHEMES,
@@ -83,14 +84,24 @@ class Transfers(Section):
 
 
 class LogSource(Section):
-    """Where the logs of one type come from. With neither files nor journal the type cannot be asked for."""
+    """Where the logs of one type come from. Without any of these the type cannot be asked for."""
 
     files: Patterns = Field(default=(), description="Files to take, by pattern (`**`: any folders below).")
-    journal: bool = Field(default=False, description="Take the system's journal as well.")
+    journal: bool = Field(
+        default=False, description="Take the system's journal as well, as text and in its export format."
+    )
+    journal_units: Units = Field(default=(), description="Take the journal of these units only; none: of all.")
+    journal_priority: Priority = Field(
+        default="", description="Take what is at least as grave as this from the journal; none: everything."
+    )
+    service: bool = Field(default=False, description="Take this service's own status and history as well.")
+    commands: dict[PlainName, LogCommand] = Field(
+        default={}, description="Programs whose output is taken as well, a table for each."
+    )
 
 
 DEFAULT_SOURCES: dict[str, LogSource] = {
-    "DiagnosticsLog": LogSource(files=("/var/log/everest/**/*",), journal=True),
+    "DiagnosticsLog": LogSource(files=("/var/log/everest/**/*",), journal=True, service=True),
     "SecurityLog": LogSource(files=("/var/log/everest/ocpp/*security*",)),
 }
 
@@ -111,7 +122,11 @@ def _over_defaults(given: Any) -> Any:
 
 
 def _with_something(sources: dict[str, LogSource]) -> dict[str, LogSource]:
-    return {name: source for name, source in sources.items() if source.files or source.journal}
+    return {
+        name: source
+        for name, source in sources.items()
+        if source.files or source.journal or source.service or source.commands
+    }
 
 
 Sources = Annotated[
@@ -139,6 +154,18 @@ class Logs(Section):
     max_size_mb: Megabytes = Field(
         default=512.0, description="The largest archive made, in megabytes (1,000,000 bytes)."
     )
+    journal_max_size_mb: Megabytes = Field(
+        default=64.0,
+        description=(
+            "The most that is taken of the journal, as text and in its export format each, in megabytes (1,000,000 "
+            "bytes) before compression; the newest is kept."
+        ),
+    )
+    mask_passwords: bool = Field(
+        default=True, description="Hide passwords in URLs and what `Authorization` headers say, in all that is taken."
+    )
+    mask_id_tokens: bool = Field(default=False, description="Hide the id tokens and id tags of drivers too.")
+    mask: dict[PlainName, LogMask] = Field(default={}, description="More to hide, a table for each.")
     sources: Sources = Field(
         default=DEFAULT_SOURCES,
         description=(
@@ -151,3 +178,8 @@ class Logs(Section):
     def max_size_bytes(self) -> int:
         """The largest archive made, in bytes."""
         return int(self.max_size_mb * MEGABYTE)
+
+    @property
+    def journal_max_bytes(self) -> int:
+        """The most that is taken of the journal, in bytes."""
+        return max(1, int(self.journal_max_size_mb * MEGABYTE))

@@ -95,6 +95,7 @@ schemes = ["ftp"]
 [logs.sources.DiagnosticsLog]
 files = [{_quoted(f"{glob.escape(str(self.logs))}/**/*")}]
 journal = false
+service = false
 
 [platform]
 kind = "command"

@@ -117,7 +117,7 @@ def test_every_key_is_described(key) -> None:
     if key.name.endswith("_s"):
         assert key.kind == "number"
         assert "0 to" in key.allowed
-        for value in (0, 0.25):
+        for value in (0, 0.25) if ANY_NAME not in key.path else ():
             assert value_of(Settings.model_validate(nested(key.name, value)), key.name) == value
 
 

@@ -10,6 +10,7 @@ from everest_system.configuration.setting_keys import ANY_NAME, keys
 from everest_system.configuration.settings import Settings
 from everest_system.configuration.settings_file import LARGEST_FILE
 from everest_system.configuration.settings_sources import load
+from everest_system.configuration.transfer_settings import LogSource
 
 
 @pytest.fixture(autouse=True)
@@ -62,16 +63,26 @@ def test_environment_counts_before_file_before_everest_before_default(file) -> N
     assert (mqtt.host, mqtt.port, mqtt.username) == ("ours", 1000, "file")
 
 
+NEEDED = {"logs.sources.*.commands.*.argv", "logs.mask.*.literals", "logs.mask.*.pattern"}
+"""Keys whose tables mean nothing without them: their defaults are refused."""
+
+
 @pytest.mark.parametrize("key", [key for key in keys().values() if key.kind != "table"], ids=lambda key: key.name)
 def test_every_key_can_be_set_from_the_environment(key) -> None:
     """Every key takes its own default from a variable, and nothing else changes."""
     text = key.default.strip('"') if key.kind == "text" else key.default
     name = key.variable.replace(ANY_NAME, "NEW")
-    settings = load(None, {name: text, "EVEREST_SYSTEM_LOGS__SOURCES__NEW": '{"journal": true, "files": ["/new"]}'})
-    plain = load(None, {"EVEREST_SYSTEM_LOGS__SOURCES__NEW": '{"journal": true, "files": ["/new"]}'})
-    if ANY_NAME in key.path:
-        left = {"journal": True} if key.path[-1] == "files" else {"files": ("/new",)}
-        assert settings.logs.sources["NEW"].model_dump() == {"files": (), "journal": False} | left
+    if key.name in NEEDED:
+        with pytest.raises(ConfigurationError, match="must"):
+            load(None, {name: text})
+        return
+    source_table = '{"journal": true, "files": ["/new"], "commands": {"new": {"argv": ["p"]}}}'
+    tables = {"EVEREST_SYSTEM_LOGS__SOURCES__NEW": source_table}
+    settings, plain = load(None, {**tables, name: text}), load(None, tables)
+    if key.path[:3] == ("logs", "sources", ANY_NAME):
+        source = plain.logs.sources["NEW"].model_dump()
+        default = LogSource.model_fields[key.path[3]].default if key.path[3] != "commands" else source["commands"]
+        assert settings.logs.sources["NEW"].model_dump() == source | {key.path[3]: default}
     elif key.path[:2] == ("mqtt", "tls"):
         assert settings.mqtt.tls is not None
     else:
@@ -169,7 +180,8 @@ def test_variables_that_are_no_settings_are_let_be() -> None:
             "h",
             (
                 "logs.x.colour: unknown key; allowed in logs: schemes, upload_method, default_retries,"
-                " default_retry_interval_s, attempt_reporting, max_size_mb, sources (EVEREST_SYSTEM_LOGS__X__COLOUR)"
+                " default_retry_interval_s, attempt_reporting, max_size_mb, journal_max_size_mb,"
+                " mask_passwords, mask_id_tokens, mask, sources (EVEREST_SYSTEM_LOGS__X__COLOUR)"
             ),
         ),
         (
@@ -282,6 +294,7 @@ state_dir = "/x"
         ("mqtt.state_dir = '/x'", "did you mean station.state_dir?"),
         ("mqtt.colour = 1", "allowed in mqtt: host, port, protocol, external_prefix, username, password_file, tls"),
         ("logs.sources.X.colour = 1", "allowed in logs.sources.X: files, journal"),
+        ("logs.sources.X.commands.y = {argv = ['p'], arg = 1}", "did you mean logs.sources.X.commands.y.argv?"),
         ("'[key]' = 1", '"[key]": unknown key; allowed in the configuration: mqtt'),
         ("'' = 1", '"": unknown key'),
         ("'a\\n' = 1", '"a\\\\n": unknown key'),
@@ -294,6 +307,26 @@ def test_unknown_keys_are_told_what_may_be_meant(file, text, said) -> None:
     (problem,) = problems(file)
     assert said in problem
     assert "\n" not in problem
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("sources.X.commands.y = {}", "logs.sources.X.commands.y.argv: must name a program"),
+        ("sources.X.commands.y.argv = ['']", "allowed: a list of strings, none of them empty"),
+        ("sources.X.commands.'a b'.argv = ['p']", "is no name for a table here"),
+        ("sources.X.journal_units = ['a b']", "allowed: a list of names of systemd units"),
+        ("sources.X.journal_priority = 'loud'", 'allowed: one of "", "emerg", "alert"'),
+        ("mask.m = {pattern = 'x'}", "logs.mask.m.literals: must have at least one"),
+        ("mask.m = {literals = ['x'], pattern = '('}", "logs.mask.m.pattern: is no regular expression: missing )"),
+        ("mask.m = {literals = ['x'], pattern = 'x*'}", "logs.mask.m.pattern: must not match where nothing is"),
+    ],
+)
+def test_wrong_log_settings_are_told(file, text, said) -> None:
+    """What cannot be collected or hidden is told before anything is asked for."""
+    file.write_text(f"[logs]\n{text}")
+    (problem,) = problems(file)
+    assert said in problem
 
 
 @pytest.mark.parametrize("pattern", ["logs/*", "/", "/.", "/var/log/../*"])
