@@ -27,12 +27,13 @@ class Operator:
         self._station = station
 
     def answer(self, transaction: Transaction, request: ControlRequest) -> None:
-        """Do what is asked for, and say what came of it."""
+        """Do what is asked for; what came of it is said once `transaction` is stored."""
         match request.command:
             case "status":
                 request.respond(self.status())
             case "pause" | "resume" | "reset":
-                request.respond(self._act(transaction, request.command, request.arguments))
+                answer = self._act(transaction, request.command, request.arguments)
+                transaction.answers.append((request.respond, answer))
             case other:
                 request.respond({"error": f"no such command: {other[:40]}"})
 

@@ -18,7 +18,7 @@ import structlog
 
 from everest_system.broker import RECONNECT, Broker
 from everest_system.delivery import EARLY_S, Delivery, PublishStatus
-from everest_system.fsm.deadlines import remaining
+from everest_system.fsm.deadlines import After, At, remaining
 from everest_system.fsm.errors import WorldError
 from everest_system.fsm.events import Event
 from everest_system.fsm.machine import Outcome, TableMachine
@@ -192,7 +192,11 @@ class Station:
         except WorldError:  # the process ends: nobody shall wait for minutes for an answer of ours
             for _, _, order in transaction.orders:
                 self._reception.decline(order)
+            for respond, _ in transaction.answers:
+                respond({"error": "it could not be stored: the service ends"})
             raise
+        for respond, answer in transaction.answers:
+            respond(answer)
         for module_id, machine, order in transaction.orders:
             self._carry_out(module_id, machine, order)
 
@@ -247,7 +251,7 @@ class Station:
         deadline = machine.snapshot.timers.get(timer.name)
         if deadline is None or timer.job != machine.snapshot.job:
             return
-        if remaining(deadline, self.edges.clock.now()) > EARLY_S:  # it was set anew, or a clock was, on its way here
+        if self._is_outdated(deadline):
             transaction.touched[module_id, name] = None
             return
         event = machine.timer_event(timer.name)
@@ -255,6 +259,17 @@ class Station:
             self._perceive(transaction, self.modules[module_id], event)
         else:
             self.tell(transaction, (module_id, name), event)
+
+    def _is_outdated(self, deadline: At | After) -> bool:
+        """Whether `deadline` was set anew, or a clock was, while its timer was on its way here.
+
+        What is left of a duration that began in another boot is a guess by the wall clock, which may be years behind:
+        asked anew, it would be the whole duration each time. The timer has measured it.
+        """
+        now = self.edges.clock.now()
+        if isinstance(deadline, After) and deadline.boot_id != now.boot_id:
+            return False
+        return remaining(deadline, now) > EARLY_S
 
     # --- machines ---
 

@@ -1,8 +1,9 @@
 """All that one event leads to, gathered until it is stored, and only then carried out."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 import structlog
 
@@ -22,6 +23,7 @@ class Transaction:
     Attributes:
         touched: machines whose snapshots may have changed.
         orders: with the module and the machine that gave them.
+        answers: to the operator, each with the way to give it.
         forgotten: how many statuses a module's outbox had no room for.
     """
 
@@ -31,6 +33,7 @@ class Transaction:
     marked: list[OutboxRow] = field(default_factory=list)
     transitions: list[Transition] = field(default_factory=list)
     orders: list[tuple[str, str, Order]] = field(default_factory=list)
+    answers: list[tuple[Callable[[dict[str, Any]], object], dict[str, Any]]] = field(default_factory=list)
     forgotten: dict[str, int] = field(default_factory=dict)
 
     def add_rows(self, change: OutboxChange) -> None:
