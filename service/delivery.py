@@ -67,7 +67,9 @@ class Delivery:
     def begin(self) -> None:
         """Go on behind what a start of ours has cut off."""
         for module in self._modules.values():
-            module.outbox.begin_again()
+            known = module.presence.snapshot.known
+            same_boot = known is not None and known.boot_id == self._clock.now().boot_id
+            module.outbox.begin_again(same_boot=same_boot)
 
     def disconnected(self) -> None:
         """The broker is gone."""
@@ -95,7 +97,9 @@ class Delivery:
         if after.run != before.run:
             now_s = self._clock.now().monotonic
             registered_at = now_s if before.next_registered_at is None else before.next_registered_at
-            transaction.add_rows(module.outbox.begin_run(now_s - module.presence.silence_s, registered_at))
+            began_at = now_s - module.presence.silence_s
+            may_be_same = after.words_count and not before.met  # without heartbeats nobody can tell after our start
+            transaction.add_rows(module.outbox.begin_run(began_at, registered_at, may_be_same=may_be_same))
         elif isinstance(event, HeartbeatArrived):
             self._hear(transaction, module)
 

@@ -15,8 +15,8 @@ ABSENT, PRESENT, REGISTERED = (PresenceSnapshot(state=state, run=RUN) for state 
 WAITED = PresenceSnapshot(state=PresenceState.PRESENT, run=RUN, waited=True)
 
 
-def row(seq, word="Downloading", *, job=1, run=RUN, is_end=False, predecessor="", machine="firmware", early=False):
-    return OutboxRow(seq, "system_api", Status(machine, job, 7, run, word, is_end, predecessor), early)
+def row(seq, word="Downloading", *, job=1, run=RUN, is_end=False, predecessor="", machine="firmware", **marks):
+    return OutboxRow(seq, "system_api", Status(machine, job, 7, run, word, is_end, predecessor), **marks)
 
 
 def outbox(*rows):
@@ -93,7 +93,7 @@ def test_an_acknowledgement_is_for_the_one_sending_that_it_names():
     box = outbox(row(1), row(2, machine="logs"))
     box.sending(box.next_row(PRESENT), PRESENT, NOW)
     stale = box.in_flight
-    box.begin_run(NOW, NOW)
+    box.begin_run(NOW, NOW, may_be_same=False)
     box.sending(box.next_row(REGISTERED), REGISTERED, NOW)
     assert (box.in_flight.seq, stale.seq) == (1, 1)
     box.acknowledged(stale)
@@ -133,7 +133,7 @@ def test_our_start_sends_again_what_went_out_last():
     for _ in range(3):
         send(box)
     after_a_crash = outbox(*box.rows.values())
-    after_a_crash.begin_again()
+    after_a_crash.begin_again(same_boot=False)
     assert [send(after_a_crash) for _ in range(3)] == [3, 4, 5]
     assert [done.seq for done in after_a_crash.heard()] == [1, 2, 3, 4, 5]
 
@@ -144,8 +144,8 @@ def test_our_start_beside_another_everest_begins_anew():
     for _ in range(3):
         send(box)
     after_a_crash = outbox(*box.rows.values())
-    after_a_crash.begin_again()
-    assert after_a_crash.begin_run(NOW, NOW).removed == (1,)
+    after_a_crash.begin_again(same_boot=False)
+    assert after_a_crash.begin_run(NOW, NOW, may_be_same=False).removed == (1,)
     assert [send(after_a_crash, REGISTERED) for _ in range(2)] == [2, 3]
 
 
@@ -163,7 +163,9 @@ def test_another_everest_hears_the_latest_of_each_request():
         send(box)
     box.sending(box.next_row(PRESENT), PRESENT, NOW)
     box.disconnected()
-    assert box.begin_run(NOW, NOW) == OutboxChange(removed=(1, 3, 4), marked=(row(2, "DownloadFailed", is_end=True),))
+    assert box.begin_run(NOW, NOW, may_be_same=False) == OutboxChange(
+        removed=(1, 3, 4), marked=(row(2, "DownloadFailed", is_end=True),)
+    )
     assert [send(box, REGISTERED) for _ in range(3)] == [2, 5, 6]
     assert [done.seq for done in box.heard()] == [2, 5, 6]
 
@@ -235,7 +237,7 @@ def test_what_went_out_around_a_restart_goes_out_behind_its_predecessor():
     """Since the last heartbeat EVerest may have restarted, heard it before its registration, and dropped it."""
     box = outbox(row(1, "Installed", is_end=True, predecessor="Installing"), row(2, "Uploading", machine="logs"))
     send(box)
-    change = box.begin_run(NOW, NOW)
+    change = box.begin_run(NOW, NOW, may_be_same=False)
     assert [(each.seq, each.early, each.sent) for each in change.marked] == [(1, True, False)]
     assert box.next_row(PresenceSnapshot(state=PresenceState.PRESENT, run=RUN + 1)) is None
     assert [(each.status.word, each.early) for each in box.repeat_early(10).added] == [
@@ -248,7 +250,7 @@ def test_what_went_out_around_a_restart_does_not_wait_for_ever():
     """Where the registration does not come in time, it goes out alone, and behind its predecessor after all."""
     box = outbox(row(1, "Installed", is_end=True, predecessor="Installing", run=RUN - 1))
     send(box, REGISTERED)
-    box.begin_run(NOW, NOW)
+    box.begin_run(NOW, NOW, may_be_same=False)
     assert send(box, WAITED) == 1
     assert (box.rows[1].early, box.next_row(WAITED)) == (True, None)
     assert [each.status.word for each in box.repeat_early(10).added] == ["Installing", "Installed"]
@@ -263,15 +265,42 @@ def test_what_went_out_to_the_last_everest_alone_is_new_to_the_next(how):
         box.heard()
     elif how == "connection":
         box.disconnected()
-    box.begin_run(NOW + 1 if how == "long ago" else NOW, NOW + 1)
+    box.begin_run(NOW + 1 if how == "long ago" else NOW, NOW + 1, may_be_same=False)
     assert not box.rows[1].early
+
+
+def test_what_went_out_before_our_start_may_have_met_another_everest():
+    """In the boot in which it went out, another EVerest may have dropped it: it goes out behind its predecessor."""
+    box = outbox(row(1, "Installed", is_end=True, predecessor="Installing", sent=True))
+    box.begin_again(same_boot=True)
+    assert box.begin_run(NOW, NOW, may_be_same=False).marked == (box.rows[1],)
+    assert (box.rows[1].early, box.rows[1].sent) == (True, False)
+    assert [each.status.word for each in box.repeat_early(10).added] == ["Installing", "Installed"]
+
+
+@pytest.mark.parametrize("how", ["another boot", "a heartbeat of the same"])
+def test_what_went_out_before_our_start_is_new_to_the_next(how):
+    """No EVerest that began since can have heard it: not in another boot, nor behind a heartbeat of the last one."""
+    box = outbox(row(1, "Installed", is_end=True, predecessor="Installing", sent=True))
+    box.begin_again(same_boot=how != "another boot")
+    if how == "a heartbeat of the same":
+        box.heard()
+    box.begin_run(NOW, NOW, may_be_same=False)
+    assert not box.rows[1].early
+
+
+def test_one_that_may_be_the_same_is_told_all_that_never_went_out():
+    """A trigger status alone, said again, would be dropped as a repetition; what had gone out is not said again."""
+    box = outbox(row(1, "Downloaded", sent=True), row(2, "InstallScheduled"), row(3, "SignatureVerified"))
+    assert box.begin_run(NOW, NOW, may_be_same=True).removed == (1,)
+    assert [send(box, REGISTERED) for _ in range(2)] == [2, 3]
 
 
 def test_another_everest_begins_without_marks():
     """What went out too early to the last EVerest is new to the next one."""
     box = early_end()
     box.heard()
-    assert box.begin_run(NOW, NOW) == OutboxChange(marked=(box.rows[8],))
+    assert box.begin_run(NOW, NOW, may_be_same=False) == OutboxChange(marked=(box.rows[8],))
     assert not box.rows[8].early
     assert not box.rows[8].sent
     assert send(box, REGISTERED) == 8
