@@ -105,8 +105,8 @@ class Station(Section):
     presence_timeout_s: Seconds = Field(
         default=10.0,
         description=(
-            "Seconds without a heartbeat after which EVerest counts as gone. If none ever came for this long, any "
-            "message of EVerest's counts instead."
+            "Seconds without a heartbeat after which EVerest counts as gone, once two of them have been missed as "
+            "well. If none ever came for this long, any message of EVerest's counts instead."
         ),
     )
     registration_timeout_s: Seconds = Field(
