@@ -98,7 +98,6 @@ class Outbox:
     _acknowledged: set[int] = field(default_factory=set)
     _sent_at: dict[int, float] = field(default_factory=dict)  # since the last heartbeat, over this connection
     _sendings: int = 0
-    _sent_before: set[int] = field(default_factory=set)  # before our start in this boot; no heartbeat came since
 
     @property
     def awaits_heartbeat(self) -> bool:
@@ -157,7 +156,6 @@ class Outbox:
         done = tuple(self.rows[seq] for seq in sorted(self._acknowledged) if not self.rows[seq].early)
         self.remove(row.seq for row in done)
         self._sent_at.clear()
-        self._sent_before.clear()
         return done
 
     def remove(self, seqs: Iterable[int]) -> None:
@@ -171,8 +169,8 @@ class Outbox:
     def begin_run(self, began_at: float, registered_at: float, *, may_be_same: bool) -> OutboxChange:
         """Another EVerest listens: of each request only the latest status is left to say, and it is not yet heard.
 
-        It may have listened since `began_at`; what went out between then and `registered_at` it may have dropped, and
-        what went out before a start of ours in this boot. One that `may_be_same` is told all that never went out: its
+        It may have listened since `began_at`; what went out between then and `registered_at` it may have dropped.
+        One that `may_be_same` is told all that never went out: its
         filter would drop the latest alone, where that repeats what it heard before.
         """
         latest = {row.job: row.seq for row in self.rows.values()}
@@ -182,24 +180,20 @@ class Outbox:
         self.remove(outdated)
         self._acknowledged.clear()
         self.in_flight = None
-        met = {seq for seq, at in self._sent_at.items() if began_at <= at <= registered_at} | self._sent_before
+        met = {seq for seq, at in self._sent_at.items() if began_at <= at <= registered_at}
         self._sent_at.clear()
-        self._sent_before.clear()
         change = self._mark([replace(row, early=row.seq in met, sent=False) for row in self.rows.values()])
         return replace(change, removed=outdated)
 
-    def begin_again(self, *, same_boot: bool) -> None:
+    def begin_again(self) -> None:
         """We have started: what went out last is sent again, then what never did; the rest awaits a heartbeat.
 
         With one in flight, in order, the broker had acknowledged all that went out before the last. EVerest may have
         heard that last one without our knowing: its filter drops a repetition of the last of each kind, and would pass
-        anything before it, out of order. If the next heartbeat is another EVerest's, all of it begins anew;
-        in the `same_boot` that one may have come before we ended, and have dropped what went out.
+        anything before it, out of order. If the next heartbeat is another EVerest's, all of it begins anew.
         """
         sent = [row.seq for row in self.rows.values() if row.sent]
         self._acknowledged.update(sent[:-1])
-        if same_boot:
-            self._sent_before.update(sent)
 
     def _mark(self, rows: Iterable[OutboxRow]) -> OutboxChange:
         changed = tuple(row for row in rows if row != self.rows[row.seq])

@@ -67,9 +67,7 @@ class Delivery:
     def begin(self) -> None:
         """Go on behind what a start of ours has cut off."""
         for module in self._modules.values():
-            known = module.presence.snapshot.known
-            same_boot = known is not None and known.boot_id == self._clock.now().boot_id
-            module.outbox.begin_again(same_boot=same_boot)
+            module.outbox.begin_again()
 
     def disconnected(self) -> None:
         """The broker is gone."""

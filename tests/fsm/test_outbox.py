@@ -133,7 +133,7 @@ def test_our_start_sends_again_what_went_out_last():
     for _ in range(3):
         send(box)
     after_a_crash = outbox(*box.rows.values())
-    after_a_crash.begin_again(same_boot=False)
+    after_a_crash.begin_again()
     assert [send(after_a_crash) for _ in range(3)] == [3, 4, 5]
     assert [done.seq for done in after_a_crash.heard()] == [1, 2, 3, 4, 5]
 
@@ -144,7 +144,7 @@ def test_our_start_beside_another_everest_begins_anew():
     for _ in range(3):
         send(box)
     after_a_crash = outbox(*box.rows.values())
-    after_a_crash.begin_again(same_boot=False)
+    after_a_crash.begin_again()
     assert after_a_crash.begin_run(NOW, NOW, may_be_same=False).removed == (1,)
     assert [send(after_a_crash, REGISTERED) for _ in range(2)] == [2, 3]
 
@@ -266,26 +266,6 @@ def test_what_went_out_to_the_last_everest_alone_is_new_to_the_next(how):
     elif how == "connection":
         box.disconnected()
     box.begin_run(NOW + 1 if how == "long ago" else NOW, NOW + 1, may_be_same=False)
-    assert not box.rows[1].early
-
-
-def test_what_went_out_before_our_start_may_have_met_another_everest():
-    """In the boot in which it went out, another EVerest may have dropped it: it goes out behind its predecessor."""
-    box = outbox(row(1, "Installed", is_end=True, predecessor="Installing", sent=True))
-    box.begin_again(same_boot=True)
-    assert box.begin_run(NOW, NOW, may_be_same=False).marked == (box.rows[1],)
-    assert (box.rows[1].early, box.rows[1].sent) == (True, False)
-    assert [each.status.word for each in box.repeat_early(10).added] == ["Installing", "Installed"]
-
-
-@pytest.mark.parametrize("how", ["another boot", "a heartbeat of the same"])
-def test_what_went_out_before_our_start_is_new_to_the_next(how):
-    """No EVerest that began since can have heard it: not in another boot, nor behind a heartbeat of the last one."""
-    box = outbox(row(1, "Installed", is_end=True, predecessor="Installing", sent=True))
-    box.begin_again(same_boot=how != "another boot")
-    if how == "a heartbeat of the same":
-        box.heard()
-    box.begin_run(NOW, NOW, may_be_same=False)
     assert not box.rows[1].early
 
 
