@@ -206,6 +206,7 @@ def test_what_the_real_programs_write(tmp_path, program):
         (".gz", gzip.compress(b"x")),
         ("x.z", zlib.compress(b"x")),
     ],
+    ids=lambda value: value if isinstance(value, str) else "",  # what gzip writes has the time in it
 )
 def test_what_is_not_compressed(tmp_path, name, content):
     """Suffix and first bytes must agree."""
