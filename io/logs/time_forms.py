@@ -32,6 +32,7 @@ HEAD_LINES = 100
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SECOND_NS = 1_000_000_000
+_NS_OF_DIGITS = [10 ** max(0, 9 - digits) for digits in range(19)]  # what the last digit of a fraction is worth
 _AHEAD_NS = 86_400 * _SECOND_NS  # a file may grow after its change was looked at, and zones may differ
 _YEARS = 8  # 29 February comes again within these
 _MONTHS = (b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec")
@@ -176,7 +177,7 @@ def _json_ns(match: "re.Match[bytes]", unsaid: Unsaid) -> int | None:
 
 
 def _fraction_ns(fraction: bytes | None) -> int:
-    return int(fraction[:9].ljust(9, b"0")) if fraction else 0
+    return int(fraction[:9]) * _NS_OF_DIGITS[len(fraction)] if fraction else 0
 
 
 @lru_cache(maxsize=256)  # lines come in order, and many share a second
