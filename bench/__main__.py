@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import downloads, log_window, memory, recovery, replies, residue, store
+from bench import downloads, log_window, logs, memory, recovery, replies, residue, store
 from bench.broker import AbsentError
 from bench.figures import machine
 
@@ -19,6 +19,7 @@ BENCHES: dict[str, Callable[[Path], None]] = {
     "store": store.run,
     "recovery": recovery.run,
     "downloads": downloads.run,
+    "logs": logs.run,
     "residue": residue.run,
     "log_window": log_window.run,
 }

@@ -99,9 +99,7 @@ class CollectRequest:
                 "source": LogSource.from_fields(fields["source"]),
                 "window": LogWindow(_time(fields["window"]["oldest"]), _time(fields["window"]["latest"])),
                 "spool": Path(fields["spool"]),
-                "masks": tuple(
-                    Mask(mask["name"], tuple(mask["literals"]), mask["pattern"]) for mask in fields["masks"]
-                ),
+                "masks": tuple(Mask(**{**mask, "literals": tuple(mask["literals"])}) for mask in fields["masks"]),
             }
         )
 

@@ -38,6 +38,7 @@ class Mask:
         name: in the manifest.
         literals: each line with something to hide has one of them, letter by letter.
         pattern: a regular expression over bytes, in UTF-8; its first group, or without one the whole match, is hidden.
+        then: only where one of these ASCII characters follows the literal is a line looked at; "": wherever it stands.
 
     Raises:
         ValueError: no literal, an empty one, or no regular expression.
@@ -46,6 +47,7 @@ class Mask:
     name: str
     literals: tuple[str, ...]
     pattern: str
+    then: str = ""
 
     def __post_init__(self) -> None:
         if not self.literals or not all(self.literals):
@@ -63,13 +65,14 @@ class Mask:
 PASSWORDS = Mask("url_password", ("@",), r"""://[^\s/?#@:"'<>]{0,255}:([^\s/?#"'<>]{1,1024})@""")
 AUTHORIZATION = Mask(
     "authorization",
-    ("uthorization", "UTHORIZATION"),
-    r"""(?i:authorization)\\?["']?\s{0,8}[:=]\s{0,8}\\?["']?(?:(?i:basic|bearer|token)\s{1,8})?"""
+    ("uthorization",),
+    r"""uthorization\\?["']?[:=]\s{0,8}\\?["']?(?:(?i:basic|bearer|token)\s{1,8})?"""
     r"""((?i:digest)\s[^\r\n]{1,8192}|[^\s"'\\,;]{1,8192})""",
+    then="\\\"':=",  # the word alone is common
 )
 ID_TOKENS = Mask(
     "id_token",
-    ("idT", "id_t", "IdT"),
+    ("dToken", "dTag", "d_token", "d_tag"),
     r"""(?:[iI]dToken|[iI]dTag|id_token|id_tag)\\?["']?\s{0,8}[:=]\s{0,8}"""
     r"""(?:\{[^{}]{0,512}?(?:idToken|value)\\?["']?\s{0,8}[:=]\s{0,8})?\\?["']?([^\s"'\\,;{}\[\]]{1,255})""",
 )
@@ -91,8 +94,11 @@ class Masker:
     """
 
     def __init__(self, masks: Iterable[Mask]) -> None:
-        self._masks = [(mask.name, [literal.encode() for literal in mask.literals], mask.compiled()) for mask in masks]
-        self.counts = {name: 0 for name, _, _ in self._masks}
+        self._masks = [
+            (mask.name, [literal.encode() for literal in mask.literals], frozenset(mask.then.encode()), mask.compiled())
+            for mask in masks
+        ]
+        self.counts = {name: 0 for name, *_ in self._masks}
         self.slow: dict[str, int] = {}
         self._since_s = 0.0  # when the search under way began; 0: none is
 
@@ -129,25 +135,30 @@ class Masker:
     def _masked(self, buffer: bytes, end: int) -> bytes:
         """The buffer with everything masked that begins before `end`."""
         masked: bytearray | None = None
-        for name, literals, pattern in self._masks:
+        for name, literals, then, pattern in self._masks:
             for literal in literals:
                 at = buffer.find(literal)
                 while at >= 0:
-                    if masked is None:
-                        masked = bytearray(buffer)
+                    after = at + len(literal)
+                    if then and (after == len(buffer) or buffer[after] not in then):
+                        at = buffer.find(literal, after)
+                        continue
                     line_end = buffer.find(b"\n", at, at + PIECE)
                     if line_end < 0:
                         line_end = min(len(buffer), at + PIECE)
                     begin = max(buffer.rfind(b"\n", 0, at) + 1, at - PIECE)
-                    for first, last in self._spans(name, pattern, masked, begin, line_end):
-                        if first < end and masked[first:last].strip(b"*"):
+                    found = self._spans(name, pattern, buffer if masked is None else masked, begin, line_end)
+                    if found and masked is None:
+                        masked = bytearray(buffer)
+                    for first, last in found:
+                        if masked is not None and first < end and masked[first:last].strip(b"*"):
                             masked[first:last] = b"*" * (last - first)
                             self.counts[name] += 1
                     at = buffer.find(literal, line_end)
         return buffer if masked is None else bytes(masked)
 
     def _spans(
-        self, name: str, pattern: re.Pattern[bytes], line: bytearray, begin: int, end: int
+        self, name: str, pattern: re.Pattern[bytes], line: bytes | bytearray, begin: int, end: int
     ) -> list[tuple[int, int]]:
         """What is to be hidden between two places of a buffer."""
         if self.slow.get(name, 0) >= _SLOW_LINES:
