@@ -13,7 +13,7 @@ from everest_system.simulation.scenario import load
 
 GRID = sorted((Path(__file__).parents[2] / "crash_grid").glob("*.toml"))
 SCENARIOS = sorted((Path(__file__).parents[2] / "scenarios").glob("*.toml"))
-FEWEST_CASES = 2_500
+FEWEST_CASES = 3_000
 STORY: dict[str, Any] = {
     "title": "t",
     "world": {"upload_s": 4},

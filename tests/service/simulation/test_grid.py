@@ -1,0 +1,74 @@
+"""The stories of the crash grid leave out no transition of an update or an upload."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from everest_system.fsm.firmware.table import TABLE as FIRMWARE
+from everest_system.fsm.logs.table import TABLE as LOGS
+from everest_system.fsm.table import StateRows
+from everest_system.simulation.clock import FakeClock
+from everest_system.simulation.crashes import crash_points
+from everest_system.simulation.run import play, simulation_of
+from everest_system.simulation.scenario import Scenario, load
+
+GRID = sorted((Path(__file__).parents[2] / "crash_grid").glob("*.toml"))
+Move = tuple[str, str, str, str]  # of a machine, from a state, by an event, to a state
+
+# What no story shows, and why.
+OF_NO_STORY = {
+    "ResumedTooOften",  # six crashes in one step: tests/fsm/test_resumes.py, and the real process
+    "UpdateRequested",  # out of each end as out of INSTALLED, which update_after_update shows
+    "UploadRequested",  # likewise: logs_after_logs
+}
+EXCEPT: set[Move] = {
+    ("firmware", "AWAITING_PERMISSION", "Proceeding", "INSTALLING"),  # the configuration changed between two starts
+    ("firmware", "INSTALLING", "InstallFailed", "ROLLING_BACK"),  # behind a crash: install_fails_when_resumed has that
+    ("firmware", "INSTALLING", "SignatureInvalid", "INSTALL_VERIFICATION_FAILED"),  # the played installer says unfit
+    ("logs", "UPLOADING", "UploadAttemptFailed", "BAD_MESSAGE"),  # these words come with refusals, and end at once
+    ("logs", "UPLOADING", "UploadAttemptFailed", "NOT_SUPPORTED_OPERATION"),
+    ("logs", "UPLOADING", "UploadAttemptFailed", "PERMISSION_DENIED"),
+}
+
+
+def crashed(scenario: Scenario) -> set[Move]:
+    """The transitions of a story at whose moments it is crashed."""
+    moments = {point.at for point in crash_points(scenario)}
+    with simulation_of(scenario) as simulation:
+        play(scenario, simulation)
+        steps = [step for change in simulation.memory.log for step in change.transitions]
+        return {
+            (step.machine, step.source, step.event, step.target)
+            for step, at in zip(steps, simulation.stepped_at, strict=True)
+            if at in moments
+        }
+
+
+def moves(machine: str, table: Mapping[Any, StateRows]) -> set[Move]:
+    """The transitions of a table that the grid has to show."""
+    return {
+        (machine, state, row.event.__name__, row.to)
+        for state, rows in table.items()
+        for row in rows.rows
+        if row.to is not None and row.event.__name__ not in OF_NO_STORY
+    }
+
+
+@pytest.fixture(scope="module")
+def shown() -> set[Move]:
+    """What the grid crashes."""
+    with FakeClock.shared():
+        return set().union(*(crashed(load(file)) for file in GRID))
+
+
+def test_every_transition_is_crashed(shown: set[Move]) -> None:
+    """Each transition of an update and of an upload is one at which some story of the grid is crashed."""
+    assert (moves("firmware", FIRMWARE) | moves("logs", LOGS)) - shown - EXCEPT == set()
+
+
+def test_no_exception_is_out_of_date(shown: set[Move]) -> None:
+    """What is said to be in no story is in none, and in a table."""
+    assert EXCEPT & shown == set()
+    assert moves("firmware", FIRMWARE) | moves("logs", LOGS) >= EXCEPT
