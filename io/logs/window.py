@@ -84,16 +84,11 @@ def runs(read: Read, size: int, window: LogWindow, form: LineTimes, start: int =
         form: how the file writes its times.
         start: where to begin, 0 or where a record begins.
     """
-    oldest_ns, latest_ns = window.oldest_ns, window.latest_ns  # at hand: this is done for every line
     begin: int | None = start  # of the run under way; None: being left out
     first = True
     head = 0
     for offset, time_ns in records(read, start, size, form):
-        taken = (
-            time_ns is not None
-            and (oldest_ns is None or time_ns >= oldest_ns)
-            and (latest_ns is None or time_ns <= latest_ns)
-        )
+        taken = time_ns is not None and window.takes(time_ns)
         if first and time_ns is not None and form.form.keeps_head and not start:
             head = offset
         if taken and begin is None:
