@@ -27,7 +27,7 @@ from everest_system.io.logs.masking import AUTHORIZATION, PASSWORDS
 from everest_system.io.logs.sources import LogSource
 from everest_system.io.logs.window import LogWindow
 
-SIZE_MIB = int(os.environ.get("BENCH_LOGS_MIB", "1024"))
+SIZE_MIB = int(os.environ.get("EVEREST_BENCH_LOGS_MIB", "1024"))
 FILE_MIB = 64
 ROUNDS = 3
 PROMISED_SPEED = 8

@@ -23,6 +23,7 @@ from time import monotonic
 from typing import IO
 
 from everest_system.fsm.errors import WorldError
+from everest_system.io.logs.tar_gz import keep_room
 
 _BLOCK = 256 * 1024
 _TICK_S = 0.05
@@ -70,6 +71,7 @@ class Output:
 
     def add(self, chunk: bytes) -> bool:
         """Keep what was printed; whether more is wanted."""
+        keep_room(self._fd)
         if self._boundary is None:
             chunk = chunk[: self._max - self._received + 1]  # one more shows that there is more
             if self._received + len(chunk) > self._max:

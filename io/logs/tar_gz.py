@@ -55,7 +55,7 @@ class TarGz:
 
     def __enter__(self) -> Self:
         try:
-            self._keep_room()
+            keep_room(self._folder)
             self._store(_HEADER)
         except OSError:
             self.__exit__()
@@ -115,12 +115,18 @@ class TarGz:
             self._unsynced = 0
             self._file.flush()
             os.fdatasync(self._file.fileno())
-            self._keep_room()
+            keep_room(self._folder)
 
-    def _keep_room(self) -> None:
-        disk = os.statvfs(self._folder)
-        if disk.f_bavail * disk.f_frsize < KEEP_FREE:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+def keep_room(place: Path | int) -> None:
+    """Look at what is free on the disk of a folder or of an open file.
+
+    Raises:
+        OSError: less than is left to others.
+    """
+    disk = os.statvfs(place)
+    if disk.f_bavail * disk.f_frsize < KEEP_FREE:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def member(name: str, modified_s: int) -> tarfile.TarInfo:

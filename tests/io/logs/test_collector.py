@@ -246,3 +246,27 @@ def test_a_kernel_without_priorities_is_no_obstacle(monkeypatch):
     monkeypatch.setattr(Path, "write_text", refused)
     monkeypatch.setattr(platform, "machine", lambda: "vax")
     priority.yield_to_others()
+
+
+def test_the_process_itself(request_for):
+    """One line in, lines of JSON out, the last of them the result; then it ends by itself."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "everest_system.io.logs.collecting"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        process_group=0,
+    ) as process:
+        process.stdin.write(request_for().to_json() + b"\n")
+        process.stdin.flush()
+        last = json.loads(process.stdout.read().splitlines()[-1])
+        assert process.wait(10) == 0  # before its standard input ends
+    assert last["collected"]["files_taken"] == 1
+
+
+def test_no_more_is_said_of_a_failure_than_its_reason(request_for, tmp_path):
+    """A failure of the world is the last word of the process."""
+    (tmp_path / "spool").write_text("mine")
+    said = []
+    assert collecting.answer(request_for().to_json(), said.append) == {
+        "failed": "cannot write the log archive: file exists"
+    }

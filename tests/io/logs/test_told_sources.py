@@ -1,17 +1,18 @@
 """The journal, commands and the service's own words: in the archive where they are there, in the manifest if not."""
 
 import json
+import os
 import shutil
 import sys
 import tarfile
 import threading
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from everest_system.fsm.errors import CanceledError
-from everest_system.io.logs import told_sources
 from everest_system.io.logs.archive import collect
 from everest_system.io.logs.collect_request import CollectError, CollectRequest
 from everest_system.io.logs.journal import FORMS, journal_argv
@@ -261,14 +262,18 @@ def test_what_does_not_fit_is_left_out(machine):
 
 def test_a_full_disk_is_a_failure_with_a_reason(machine, monkeypatch):
     """An output that cannot be kept ends the collection, and the spool is clean."""
+    looked = []
 
-    def caught(*_: object, **__: object):
-        raise OSError(28, "No space left on device")
+    def statvfs(place: object):
+        looked.append(place)
+        free = 0 if isinstance(place, int) else 1 << 40  # the disk fills while the output is written
+        return SimpleNamespace(f_bavail=free, f_frsize=1)
 
-    monkeypatch.setattr(told_sources, "caught", caught)
+    monkeypatch.setattr(os, "statvfs", statvfs)
     with pytest.raises(CollectError, match="cannot write the log archive: no space left on device"):
         machine.collect(commands=(sh("echo"),))
     assert list(machine.spool.iterdir()) == []
+    assert isinstance(looked[-1], int)
 
 
 def test_canceled_while_a_command_runs(machine):
