@@ -10,17 +10,19 @@ the time is, and the station has to answer questions.
 """
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import groupby
+from typing import Any
 
 from everest_system.fsm.firmware.snapshot import FirmwareSnapshot
 from everest_system.fsm.firmware.states import ENDS as UPDATE_ENDS
 from everest_system.fsm.firmware.states import FirmwareState
 from everest_system.fsm.logs.snapshot import LogsSnapshot
 from everest_system.fsm.logs.states import ENDS as UPLOAD_ENDS
-from everest_system.fsm.messages import FirmwareUpdateRequest
+from everest_system.fsm.messages import FirmwareUpdateRequest, UploadLogsResponse
 from everest_system.fsm.platform.states import PlatformState
 from everest_system.fsm.timestamps import format_rfc3339
 from everest_system.module import Key
@@ -116,8 +118,35 @@ def violations(simulation: Simulation) -> list[str]:
     _return(simulation)
     lines = list(_answers(simulation))
     accepted = jobs(simulation)
-    lines += [*_ends(accepted), *_orders(accepted), *_deliveries(simulation, accepted), *_slots(simulation, accepted)]
+    lines += [
+        *_forgotten(simulation, accepted),
+        *_ends(accepted),
+        *_orders(accepted),
+        *_deliveries(simulation, accepted),
+        *_slots(simulation, accepted),
+    ]
     return [*lines, *_left_over(simulation), *_faults(simulation)]
+
+
+def _forgotten(simulation: Simulation, accepted: list[Job]) -> Iterator[str]:
+    """Whatever EVerest was told to be accepted is a job: an answer that is not stored behind it is worth nothing."""
+    told = Counter(
+        (module_id, "firmware" if question.command == "update_firmware" else "logs", question.payload["request_id"])
+        for module_id in simulation.settings.station.module_ids
+        for question in simulation.everest(module_id).questions
+        if question.command in {"update_firmware", "upload_logs"}
+        and isinstance(question.payload, dict)
+        and "request_id" in question.payload
+        and any(map(_accepts, question.replies))
+    )
+    known = Counter((*job.key, job.request_id) for job in accepted)
+    for (module_id, machine, request_id), count in (told - known).items():
+        yield f"{machine} {request_id} of {module_id}: accepted, and {count} times forgotten"
+
+
+def _accepts(reply: Any) -> bool:
+    word = reply.upload_logs_status if isinstance(reply, UploadLogsResponse) else reply
+    return word in {"Accepted", "AcceptedCanceled"}
 
 
 def _ends(accepted: list[Job]) -> Iterator[str]:
