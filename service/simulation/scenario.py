@@ -16,7 +16,7 @@ It is a TOML file. Everything but the steps has defaults, with which all goes we
     [[step]]
     at = "10s"                              # since the beginning; "+10s": since the step before; or a date and time
     everest = "update_firmware"             # a command of EVerest's, …
-    with = { request_id = 7, location = "https://csms.example/fw.bin", retry_interval = 5 }
+    with = { request_id = 7, location = "https://csms.example/fw.bin", retry_interval_s = 5 }
     reply = "Accepted"                      # … and the reply expected
 
     [[expect]]
