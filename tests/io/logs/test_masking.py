@@ -79,6 +79,13 @@ def test_wherever_blocks_end(pieces, size):
     assert masked(text, KEY, size=size) == re.sub(rb"key=(\w+)", lambda found: b"key=" + b"*" * len(found[1]), text)
 
 
+@pytest.mark.parametrize("noise", [b"k", b"kk y", b"key", b"k" * 500])
+def test_a_literal_whose_rarest_byte_is_everywhere(noise):
+    """It is found all the same, wherever the search gave up looking for that byte."""
+    text = (noise * 7 + b" key=SECRET\n") * 20
+    assert masked(text, KEY) == text.replace(b"SECRET", b"******")
+
+
 @pytest.mark.parametrize("before", [0, 5, PIECE - 8, PIECE, 2 * PIECE - 3, 3 * PIECE + 1, 9 * PIECE - 9])
 def test_lines_without_end(before):
     """In a line of any length a secret is hidden at any place, and counted once."""
