@@ -50,11 +50,10 @@ def endless(tmp_path: Path, request_for: Callable[..., CollectRequest]) -> Colle
 class Run:
     """A collection in a thread, and the process that does it."""
 
-    def __init__(self, request: CollectRequest, **more: float) -> None:
+    def __init__(self, request: CollectRequest) -> None:
         self.request, self.error, self.ended_s = request, "", 0.0
         self.canceled, self.begun = threading.Event(), threading.Event()
         self._before = children()
-        self._more = more
         self.thread = threading.Thread(target=self._run)
         self.thread.start()
         assert self.begun.wait(20)
@@ -65,7 +64,7 @@ class Run:
             self.begun.set()
 
         try:
-            collect_apart(self.request, canceled=self.canceled, on_progress=on_progress, **self._more)
+            collect_apart(self.request, canceled=self.canceled, on_progress=on_progress)
         except (CollectError, CanceledError) as error:
             self.error = f"{type(error).__name__}: {error}"
         self.ended_s = time.monotonic()
@@ -166,10 +165,16 @@ def test_a_term_for_the_whole_group_is_not_its_own(endless):
     assert run.end().startswith("CanceledError")
 
 
-def test_it_is_given_up_when_its_time_is_over(endless):
+def test_it_is_given_up_when_its_time_is_over(request_for, monkeypatch):
     """A source without end does not keep the request from its end."""
-    run = Run(endless, timeout_s=1.5)
-    assert run.end() == "CollectError: the log collector took too long and was killed"
+    monkeypatch.setattr(collector, "_ARGV", ("/bin/sh", "-c", """echo '{"progress": [1, 2]}'; exec sleep 60"""))
+    said = []
+    with pytest.raises(CollectError) as caught:
+        collect_apart(
+            request_for(), canceled=threading.Event(), on_progress=lambda *told: said.append(told), timeout_s=0.5
+        )
+    assert str(caught.value) == "the log collector took too long and was killed"
+    assert said == [(1, 2)]
 
 
 def test_it_dies_with_the_service(endless, tmp_path):
