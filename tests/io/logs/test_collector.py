@@ -4,6 +4,7 @@ import ctypes
 import json
 import os
 import platform
+import random
 import select
 import signal
 import subprocess
@@ -15,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from support.small_disk import small_disk
 
 from everest_system.fsm.errors import CanceledError
 from everest_system.io.logs import collecting, collector, priority
@@ -275,3 +277,16 @@ def test_no_more_is_said_of_a_failure_than_its_reason(request_for, tmp_path):
     assert collecting.answer(request_for().to_json(), said.append) == {
         "failed": "cannot write the log archive: file exists"
     }
+
+
+def test_a_disk_that_fills_up(tmp_path):
+    """On a real disk without room for the archive the reason is one line, and nothing is left of it."""
+    logs = tmp_path / "logs"
+    logs.mkdir()
+    (logs / "a.bin").write_bytes(random.Random(5).randbytes(20_000_000))
+    with small_disk(tmp_path / "disk", mebibytes=16) as disk:
+        request = CollectRequest(LogSource((f"{logs}/*",)), LogWindow(), disk.folder / "spool", NAME)
+        with pytest.raises(CollectError) as caught:
+            collect_apart(request, canceled=threading.Event(), on_progress=lambda *_: None)
+        assert list(request.spool.iterdir()) == []
+    assert str(caught.value) == "cannot write the log archive: no space left on device"
