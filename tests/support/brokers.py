@@ -130,6 +130,7 @@ class MosquittoBroker:
         self._listeners = listeners or (Listener(),)
         self.ports: list[int] = []
         self.log: list[str] = []
+        self._logged = threading.Condition()
         self._process: subprocess.Popen[str] | None = None
         self._reader: threading.Thread | None = None
 
@@ -160,6 +161,11 @@ class MosquittoBroker:
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
 
+    def has_logged(self, end: str) -> bool:
+        """Whether a line of its log ends so, now or within the deadline."""
+        with self._logged:
+            return self._logged.wait_for(lambda: any(line.endswith(end) for line in self.log), DEADLINE_S)
+
     def stop(self) -> None:
         self._end(signal.SIGTERM)
 
@@ -189,7 +195,9 @@ class MosquittoBroker:
         assert process.stderr is not None
         with process.stderr:
             for line in process.stderr:
-                self.log.append(line.rstrip())
+                with self._logged:
+                    self.log.append(line.rstrip())
+                    self._logged.notify_all()
                 if " running" in line:
                     running.set()
                 if "onnection from 127.0.0.1" in line:  # new, or, with TLS, failed
