@@ -118,6 +118,7 @@ def test_killed_while_it_uploads(station: Station, hangs_once, first, tmp_path):
     station.http.plan("/in/a.tar.gz", Reply(stall_at=0), Reply())
     everest.call("upload_logs", request)
     everest.wait_for("Uploading", 1)
+    assert station.http.stalled.wait(10)  # or its first reply would meet the upload after the kill
     (spooled,) = (service.state_dir / "spool").rglob("*.tar.gz")
     archive, inode = spooled.read_bytes(), spooled.stat().st_ino
     service.kill()
