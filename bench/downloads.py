@@ -21,6 +21,7 @@ from bench import service
 from bench.broker import HOST, AbsentError
 from bench.figures import table, verdict
 from bench.replies import read_port
+from bench.sftp import sftp_server
 from everest_system.demo.firmware_image import Firmware, make_firmware
 from everest_system.demo.servers import FtpServer
 
@@ -52,17 +53,20 @@ def run(folder: Path) -> None:
     firmware.tampered.unlink()
     key, signature = _for_openssl(firmware, folder)
     rows, unsynced = [], {}
-    for protocol, server in (("http", _http), ("ftp", _ftp)):
-        with server(served, folder) as base:
-            url = f"{base}{firmware.image.name}"
-            for synced in (False, True):
-                ours, theirs = [], []
-                for _ in range(ROUNDS):
-                    theirs.append(_theirs(url, folder / "theirs.img", key, signature, synced=synced))
-                    ours.append(_ours(url, folder / "ours.img", firmware, synced=synced))
-                if not synced:
-                    unsynced[protocol] = ours, theirs
-                rows.append(_row(f"{protocol}, {'with' if synced else 'without'} sync", ours, theirs))
+    for protocol, server in (("http", _http), ("ftp", _ftp), ("sftp", sftp_server)):
+        try:
+            with server(served, folder) as base:
+                url = f"{base}{firmware.image.name}"
+                for synced in (False, True):
+                    ours, theirs = [], []
+                    for _ in range(ROUNDS):
+                        theirs.append(_theirs(url, folder, key, signature, synced=synced))
+                        ours.append(_ours(url, folder, firmware, synced=synced))
+                    if not synced:
+                        unsynced[protocol] = ours, theirs
+                    rows.append(_row(f"{protocol}, {'with' if synced else 'without'} sync", ours, theirs))
+        except AbsentError as absent:
+            print(f"{protocol} is left out: {absent}")
     print(table(("512 MiB, median", "ours", "theirs", "ratio", "ours, CPU", "theirs, CPU", "ratio"), rows))
     for protocol, pair in unsynced.items():
         wall, cpu = _ratios(*pair)
@@ -72,18 +76,21 @@ def run(folder: Path) -> None:
         print(verdict(f"{protocol}: CPU time", cpu, PROMISED_CPU_RATIO, "of theirs"))
 
 
-def _ours(url: str, part: Path, firmware: Firmware, *, synced: bool) -> _Took:
+def _ours(url: str, folder: Path, firmware: Firmware, *, synced: bool) -> _Took:
+    part = folder / "ours.img"
     part.unlink(missing_ok=True)
-    files = map(str, (part, firmware.root, firmware.certificate_file, firmware.signature_file))
+    files = map(str, (part, firmware.root, firmware.certificate_file, firmware.signature_file, folder))
     command = [sys.executable, "-m", "bench.verified_download", url, *files, *([] if synced else ["unsynced"])]
     done = subprocess.run(command, stdout=subprocess.PIPE, check=True, env=service.environment())
     return _Took(**json.loads(done.stdout))
 
 
-def _theirs(url: str, file: Path, key: Path, signature: Path, *, synced: bool) -> _Took:
+def _theirs(url: str, folder: Path, key: Path, signature: Path, *, synced: bool) -> _Took:
+    file = folder / "theirs.img"
     file.unlink(missing_ok=True)
+    ssh = ("--key", folder / "user_key", "--pubkey", folder / "user_key.pub", "--insecure") if "sftp" in url else ()
     commands: list[Sequence[str | Path]] = [
-        ("curl", "--silent", "--show-error", "--fail", "--output", file, url),
+        ("curl", "--silent", "--show-error", "--fail", *ssh, "--output", file, url),
         *([("sync", file)] if synced else []),
         ("openssl", "dgst", "-sha256", "-verify", key, "-signature", signature, file),
     ]

@@ -1,9 +1,10 @@
 """One download and the check of its signature, as the service does them, in a process of its own.
 
-    python -m bench.verified_download URL PART_FILE ROOT CERTIFICATE SIGNATURE [unsynced]
+    python -m bench.verified_download URL PART_FILE ROOT CERTIFICATE SIGNATURE SSH_FOLDER [unsynced]
 
-Prints the wall clock and CPU seconds of the two together as JSON; what is loaded before them does not count.
-`unsynced` takes the waiting for the disk out: fsync and fdatasync return at once.
+Prints the wall clock and CPU seconds of the two together as JSON; what is loaded before them does not count. In
+SSH_FOLDER lie `user_key` and `known_hosts`, for SFTP. `unsynced` takes the waiting for the disk out: fsync and fdatasync
+return at once.
 """
 
 import json
@@ -24,8 +25,8 @@ from everest_system.io.trust.trust import Trust
 
 def main() -> None:
     """Do it once, and say what it took."""
-    url, (part_file, root, certificate, signature) = sys.argv[1], map(Path, sys.argv[2:6])
-    if sys.argv[6:] == ["unsynced"]:
+    url, (part_file, root, certificate, signature, ssh) = sys.argv[1], map(Path, sys.argv[2:7])
+    if sys.argv[7:] == ["unsynced"]:
         os.fsync = os.fdatasync = lambda _: None
     trust = Trust([root])
     begun, begun_cpu = monotonic(), process_time()
@@ -33,7 +34,7 @@ def main() -> None:
         url,
         part_file,
         Part(),
-        settings=TransferSettings(),
+        settings=TransferSettings(sftp_key_file=ssh / "user_key", known_hosts_file=ssh / "known_hosts"),
         schemes=[urlsplit(url).scheme],
         max_size_bytes=1 << 40,
         canceled=threading.Event(),
