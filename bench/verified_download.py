@@ -3,8 +3,8 @@
     python -m bench.verified_download URL PART_FILE ROOT CERTIFICATE SIGNATURE SSH_FOLDER [unsynced]
 
 Prints the wall clock and CPU seconds of the two together as JSON; what is loaded before them does not count. In
-SSH_FOLDER lie `user_key` and `known_hosts`, for SFTP. `unsynced` takes the waiting for the disk out: fsync and fdatasync
-return at once.
+SSH_FOLDER lie `user_key` and `known_hosts`, for SFTP. `unsynced` takes the waiting for the disk out: fsync and
+fdatasync return at once.
 """
 
 import json
