@@ -1,5 +1,7 @@
 """The file that a download grows in: hashed as it is written, synced every 4 MiB, continued after a crash.
 
+A thread of its own hashes a block while the next one arrives: both take their time, and neither waits for the other.
+
 What has been synced is safe; what came later may be lost with the power, so a part is always cut back to the length
 that was recorded after a sync. Free space is looked at before and at every sync, with a reserve left for others.
 """
@@ -7,6 +9,7 @@ that was recorded after a sync. Free space is looked at before and at every sync
 import hashlib
 import os
 import threading
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -43,6 +46,8 @@ class PartFile:
         self._path, self._reserve = path, reserve_bytes
         self._pending = bytearray()
         self._hash = hashlib.sha256()
+        self._hasher = ThreadPoolExecutor(1, "hash")
+        self._hashing: Future[None] | None = None
         try:
             flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
             self._fd = os.open(path, flags, 0o600)
@@ -58,6 +63,7 @@ class PartFile:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self._hasher.shutdown()
         os.close(self._fd)
 
     def continue_at(self, length: int, canceled: threading.Event) -> bool:
@@ -91,6 +97,7 @@ class PartFile:
             raise self._error(error) from None
         self.length = self.synced = 0
         self._pending.clear()
+        self._hashed()
         self._hash = hashlib.sha256()
 
     def require(self, more: int) -> None:
@@ -133,6 +140,7 @@ class PartFile:
         except OSError as error:
             raise self._error(error) from None
         self.synced = self.length
+        self._hashed()
         return Artifact(length=self.length, sha256=self._hash.hexdigest())
 
     def _flush(self) -> None:
@@ -144,8 +152,15 @@ class PartFile:
                 rest, at = rest[written:], at + written
         except OSError as error:
             raise self._error(error) from None
-        self._hash.update(self._pending)
+        self._hashed()  # one block at a time: memory is bounded, and so is their order
+        self._hashing = self._hasher.submit(self._hash.update, self._pending)
         self._pending = bytearray()
+
+    def _hashed(self) -> None:
+        """Wait until all that was given to the hasher is in the hash."""
+        if self._hashing is not None:
+            self._hashing.result()
+            self._hashing = None
 
     def _error(self, error: OSError) -> DiskError:
         return DiskError(f"cannot keep {self._path}: {error.strerror or error}")
