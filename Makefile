@@ -3,11 +3,13 @@
 # make check  all that CI runs: format, lint, types, tests with coverage floors, drawings and documents up to date
 # make soak   what takes longer: random kills, property tests with many examples
 # make bench  figures beside named peers
+#
+# JOBS: tests at a time; one more than a small machine has cores, since many of them wait for a peer
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV   := .venv
 BIN    := $(VENV)/bin
-JOBS   ?= 2
+JOBS   ?= 3
 
 # A strict editable install does not see new files until it is made again: it depends on the list of them.
 FILES    := $(sort $(shell find fsm io scheduling diagrams service -name '*.py' -o -name '*.toml' -o -name py.typed))
