@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.inode import written
 
 from everest_system.fsm.errors import CanceledError
 from everest_system.io.installers.port import Activation, Facts, Installer, InstallError, UnfitError
@@ -315,10 +316,10 @@ def test_resume_keeps_what_is_there(root: Path, facts: Facts) -> None:
     """An image that is already the artifact is kept as it is, also without the artifact and in the active slot."""
     subject = installer(root)
     update(subject, facts)
-    written, percents = (root / "b/image").stat(), list[int]()
+    before, percents = written(root / "b/image"), list[int]()
     facts.artifact.unlink()
     subject.resume(facts, "b", canceled=NEVER, on_progress=percents.append)
-    assert (root / "b/image").stat() == written
+    assert written(root / "b/image") == before
     assert percents == [100]
 
 
