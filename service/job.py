@@ -193,6 +193,7 @@ class Job:
             return OldFirmwareFound(order.work, "after the boot the old firmware is the active one")
         if not health_check(self.tools.settings.platform.health_check, HEALTH_CHECK_TIMEOUT_S, self.canceled):
             return FirmwareUnhealthy(order.work, "the new firmware fails the health check")
+        self._installer.mark_good(order.target)
         return Confirmed(order.work)
 
     def _reboot(self) -> None:

@@ -120,6 +120,9 @@ class CommandInstaller:
         """Take the program's word for it."""
         return True
 
+    def mark_good(self, target: str) -> None:
+        """Do nothing: what the program has to be told, a health check of the integrator's can tell it."""
+
     def roll_back(self, target: str) -> Activation:  # noqa: ARG002 - the port's signature
         """Refuse: only the integrator's program could know the way back.
 

@@ -4,7 +4,8 @@ The order of calls for one update, each in a worker thread:
 
 1. `check`, before anything is installed and maybe hours before it is. It picks the target, which is stored.
 2. `install`, then `activate`. After a crash in the middle of either: `resume`, then `activate`.
-3. After the reboot or restart that `activate` asked for: `confirm`. If the new firmware fails: `roll_back`.
+3. After the reboot or restart that `activate` asked for: `confirm`, then the station's health check, then `mark_good`.
+   If the new firmware is found unhealthy: `roll_back`.
 
 Everything but `install` can come twice for one update, since a crash may fall right behind it, and must then end the
 same way. No call may touch the firmware that is running, save by making another one active. All of them raise
@@ -35,6 +36,9 @@ Example, an installer that appends to a list:
     ...
     ...     def confirm(self, target: str) -> bool:
     ...         return len(self._installed) > int(target)
+    ...
+    ...     def mark_good(self, target: str) -> None:
+    ...         pass
     ...
     ...     def roll_back(self, target: str) -> Activation:
     ...         del self._installed[int(target) :]
@@ -133,6 +137,13 @@ class Installer(Protocol):
 
     def confirm(self, target: str) -> bool:
         """Say, after what `activate` asked for has happened, whether the target is the active one (L01.FR.28)."""
+
+    def mark_good(self, target: str) -> None:
+        """Keep the target for good: it is the active one, and has passed the health check.
+
+        What boots the slots may count boots, and go back to the old one unless it is told. Where nothing counts, there
+        is nothing to do.
+        """
 
     def roll_back(self, target: str) -> Activation:
         """Make active again what was active before the target, and say what that still takes.

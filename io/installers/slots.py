@@ -123,6 +123,9 @@ class SlotsInstaller:
         """
         return self._current() == target
 
+    def mark_good(self, target: str) -> None:
+        """Do nothing: nothing here counts boots."""
+
     def roll_back(self, target: str) -> Activation:
         """Point `current` to the other slot; what runs is not known here, so the answer is the same at each call.
 
