@@ -27,6 +27,7 @@ from everest_system.fsm.platform.states import PlatformState
 from everest_system.fsm.timestamps import format_rfc3339
 from everest_system.module import Key
 from everest_system.report import PLATFORM
+from everest_system.simulation.crash_points import AWAY_S
 from everest_system.simulation.everest import Heard
 from everest_system.simulation.firmware_work import digest
 from everest_system.simulation.moments import shown
@@ -287,8 +288,10 @@ def _faults(simulation: Simulation) -> Iterator[str]:
 
 def _return(simulation: Simulation) -> None:
     everests = [simulation.everest(module_id) for module_id in simulation.settings.station.module_ids]
-    if all(one.is_registered for one in everests):
+    if simulation.life is not None and all(one.is_registered for one in everests):
         return
+    if simulation.life is None:
+        simulation.run_for(max(AWAY_S.values()))
     simulation.start_everest()
     for one in everests:
         if one.is_running and not one.is_registered:

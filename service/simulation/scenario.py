@@ -32,7 +32,7 @@ A step has one of `everest`, `world`, `machine`, `service`, `broker`, `clock`, `
 """
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -47,6 +47,7 @@ from everest_system.fsm.messages import FirmwareUpdateStatusEnum, LogStatusEnum
 from everest_system.simulation.behaviour import EverestBehaviour, Table, WorldBehaviour
 from everest_system.simulation.moments import Duration, Moment, seconds
 from everest_system.simulation.simulation import STARTS
+from everest_system.simulation.standing import Standing
 
 LARGEST_FILE = 1_000_000
 VERBS = ("start", "stop", "restart", "mute", "unmute", "accept_boot")
@@ -66,41 +67,6 @@ class ScenarioError(Exception):
     def __init__(self, problems: list[str]) -> None:
         self.problems = problems
         super().__init__("\n".join(problems))
-
-
-class Standing(Table):
-    """Where things are expected to stand; a key that is left out is not looked at.
-
-    Attributes:
-        firmware, logs, presence, platform: the machines' states; `module` says whose, the first one's by default.
-        boot_reason: as `get_boot_reason` would be answered.
-        active_slot: the slot that runs.
-        slots: what each slot holds: `factory`, `update-1` for the first update's firmware, `torn`, or nothing.
-        waiting: statuses in the outbox.
-        files: artifacts and archives on the disk.
-        uploaded: archives that the log server has got.
-        boots: of the machine since the beginning.
-        everest_runs: starts of EVerest since the beginning.
-        communication_gaps: CommunicationFaults that a silence of ours raised in EVerest.
-        is_behind: how far the station's clock is behind the true time (ahead: write `is_ahead`).
-    """
-
-    module: str | None = None
-    firmware: str | None = None
-    logs: str | None = None
-    presence: str | None = None
-    platform: str | None = None
-    boot_reason: str | None = None
-    active_slot: Literal["a", "b"] | None = None
-    slots: dict[str, str] | None = None
-    waiting: int | None = None
-    files: int | None = None
-    uploaded: int | None = None
-    boots: int | None = None
-    everest_runs: int | None = None
-    communication_gaps: int | None = None
-    is_behind: Duration | None = None
-    is_ahead: Duration | None = None
 
 
 def _kind(value: Any) -> str:
@@ -315,17 +281,25 @@ def parse(values: Mapping[str, Any], name: str) -> Scenario:
         problems += [f"{name}: {problem.removesuffix(f' ({name})')}" for problem in error.problems]
     if story is None or settings is None:
         raise ScenarioError(problems)
-    unknown = {module for module in _modules(story) if module not in settings.station.module_ids}
-    if unknown:
-        known = ", ".join(settings.station.module_ids)
-        raise ScenarioError([f"{name}: module: {module} is none of station.module_ids ({known})" for module in unknown])
+    known = settings.station.module_ids
+    strangers = [(key, module) for key, module in _modules(story) if module not in known]
+    if strangers:
+        ids = ", ".join(known)
+        raise ScenarioError(
+            [f"{name}: {key}: {module} is none of station.module_ids ({ids})" for key, module in strangers]
+        )
     return Scenario(name, story, settings)
 
 
-def _modules(story: Story) -> set[str]:
-    tables: list[Step | Expectation | Standing] = [*story.step, *story.expect, story.end]
-    tables += [step.expect for step in story.step if step.expect is not None]
-    return {table.module for table in tables if table.module is not None}
+def _modules(story: Story) -> Iterator[tuple[str, str]]:
+    """Each module that is named, behind its key."""
+    tables: list[tuple[str, Step | Expectation | Standing | None]] = [("end", story.end)]
+    for number, step in enumerate(story.step, 1):
+        tables += [(f"step[{number}]", step), (f"step[{number}].expect", step.expect)]
+    tables += [(f"expect[{number}]", each) for number, each in enumerate(story.expect, 1)]
+    for key, table in tables:
+        if table is not None and table.module is not None:
+            yield f"{key}.module", table.module
 
 
 def _line(name: str, fault: Any) -> str:

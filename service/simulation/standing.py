@@ -1,19 +1,63 @@
 """Where a simulation stands, compared with where a scenario wants it."""
 
-from typing import Any
+from typing import Annotated, Any, Literal
 
+from pydantic import Field
+
+from everest_system.fsm.firmware.states import FirmwareState
+from everest_system.fsm.logs.states import LogsState
+from everest_system.fsm.messages import BootReason
 from everest_system.fsm.platform.snapshot import PlatformSnapshot
+from everest_system.fsm.platform.states import PlatformState
+from everest_system.fsm.presence.states import PresenceState
 from everest_system.module import snapshot
 from everest_system.report import PLATFORM
-from everest_system.simulation.scenario import Standing
+from everest_system.simulation.behaviour import Table
+from everest_system.simulation.moments import Duration
 from everest_system.simulation.simulation import Simulation
 
 CLOCK_SLACK_S = 1.0
+_BY_NAME = Field(strict=False)
+
+
+class Standing(Table):
+    """Where things are expected to stand; a key that is left out is not looked at.
+
+    Attributes:
+        firmware, logs, presence, platform: the machines' states; `module` says whose, the first one's by default.
+        boot_reason: as `get_boot_reason` would be answered.
+        active_slot: the slot that runs.
+        slots: what each slot holds: `factory`, `update-1` for the first update's firmware, `torn`, or nothing.
+        waiting: statuses in the outbox.
+        files: artifacts and archives on the disk.
+        uploaded: archives that the log server has got.
+        boots: of the machine since the beginning.
+        everest_runs: starts of EVerest since the beginning.
+        communication_gaps: CommunicationFaults that a silence of ours raised in EVerest.
+        is_behind: how far the station's clock is behind the true time (ahead: write `is_ahead`).
+    """
+
+    module: str | None = None
+    firmware: Annotated[FirmwareState | None, _BY_NAME] = None
+    logs: Annotated[LogsState | None, _BY_NAME] = None
+    presence: Annotated[PresenceState | None, _BY_NAME] = None
+    platform: Annotated[PlatformState | None, _BY_NAME] = None
+    boot_reason: Annotated[BootReason | None, _BY_NAME] = None
+    active_slot: Literal["a", "b"] | None = None
+    slots: dict[str, str] | None = None
+    waiting: int | None = None
+    files: int | None = None
+    uploaded: int | None = None
+    boots: int | None = None
+    everest_runs: int | None = None
+    communication_gaps: int | None = None
+    is_behind: Duration | None = None
+    is_ahead: Duration | None = None
 
 
 def differences(name: str, expected: Standing, simulation: Simulation) -> list[str]:
     """A line for each key of `expected` that is not so; `name` stands in front."""
-    wanted = expected.model_dump(exclude_none=True, exclude={"module"})
+    wanted = expected.model_dump(mode="json", exclude_none=True, exclude={"module"})
     behind_s = (simulation.clock.true_wall - simulation.clock.wall).total_seconds()
     lines = []
     for key, sign in (("is_behind", 1), ("is_ahead", -1)):

@@ -89,6 +89,13 @@ def test_a_loss_is_found() -> None:
     assert any("ends with UploadFailure, without the crash with Uploaded" in line for line in lines)
 
 
+def test_a_crash_in_the_last_moment_is_no_loss() -> None:
+    """A service that is just away when the story's time is over comes back before anything is judged."""
+    found = crashes(parse({**STORY, "lasts": "5.3s", "expect": []}, "s"))
+    assert found.cases > 0
+    assert not [line for line in found.violations if "does not run" in line]
+
+
 def test_a_story_that_fails_by_itself_is_refused() -> None:
     """A story has to come out as it says before crashes are tried."""
     with pytest.raises(StoryError, match="nothing is expected of upload 1"):
