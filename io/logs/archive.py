@@ -106,7 +106,13 @@ class _Collection:
 
     def _add_member(self, name: str, length: int, blocks: Iterable[bytes]) -> bool:
         """Add what is not of a file: as old as the newest file, so that the same input gives the same bytes."""
-        if not self._archive.add(member(name, self.newest_s), (length, self.masker.blocks(blocks))):
+        return self._put(name, self.newest_s, length, blocks)
+
+    def _put(self, name: str, modified_s: int, length: int, blocks: Iterable[bytes]) -> bool:
+        """Add a member, masked; whether it fits."""
+        counts = self.masker.counts.copy()
+        if not self._archive.add(member(name, modified_s), (length, self.masker.blocks(blocks))):
+            self.masker.counts = counts
             return False
         self._names.add(name)
         return True
@@ -146,13 +152,10 @@ class _Collection:
             return
         name = self._member_name(log.content_path)
         modified_s = log.status.st_mtime_ns // 1_000_000_000
-        if not self._archive.add(
-            member(name, modified_s), (selection.length, self.masker.blocks(log.blocks(selection)))
-        ):
+        if not self._put(name, modified_s, selection.length, log.blocks(selection)):
             self._full = True
             self.manifest.leave_out(log.path, OVER)
             return
-        self._names.add(name)
         self.newest_s = max(self.newest_s, modified_s)
         self.manifest.take(
             name,

@@ -139,28 +139,35 @@ class Masker:
             signal.setitimer(signal.ITIMER_REAL, 0)
             signal.signal(signal.SIGALRM, before)
 
-    def blocks(self, blocks: Iterable[bytes]) -> Iterator[bytes]:
+    def blocks(self, blocks: Iterable[bytes]) -> Iterator[bytes | memoryview]:
         """The same bytes masked, as many in all, in other blocks."""
         if not self._masks:
             yield from blocks
             return
         rest = b""  # the line under way, or its last PIECE if it is longer than two
         for block in blocks:
-            buffer = rest + block if rest else block
-            end = buffer.rfind(b"\n") + 1
+            begin, buffer = 0, block
+            if rest:
+                begin = block.find(b"\n", 0, PIECE) + 1
+                if begin:
+                    line = rest + block[:begin]
+                    yield self._masked(line, 0, len(line))
+                else:
+                    buffer = rest + block
+            end = max(begin, buffer.rfind(b"\n") + 1)
             if len(buffer) - end > 2 * PIECE:
                 end = len(buffer) - PIECE
-            masked = self._masked(buffer, end)
+            masked = self._masked(buffer, begin, end)
             rest = masked[end:]
-            yield masked[:end]
-        yield self._masked(rest, len(rest))
+            yield memoryview(masked)[begin:end]
+        yield self._masked(rest, 0, len(rest))
 
-    def _masked(self, buffer: bytes, end: int) -> bytes:
-        """The buffer with everything masked that begins before `end`."""
+    def _masked(self, buffer: bytes, begin: int, end: int) -> bytes:
+        """The buffer with everything masked that stands in its lines from `begin` on and begins before `end`."""
         masked: bytearray | None = None
         for name, literals, then, pattern in self._masks:
             for literal in literals:
-                at = literal.find(buffer, 0)
+                at = literal.find(buffer, begin)
                 while at >= 0:
                     after = at + len(literal.text)
                     if then and (after == len(buffer) or buffer[after] not in then):
@@ -169,8 +176,8 @@ class Masker:
                     line_end = buffer.find(b"\n", at, at + PIECE)
                     if line_end < 0:
                         line_end = min(len(buffer), at + PIECE)
-                    begin = max(buffer.rfind(b"\n", 0, at) + 1, at - PIECE)
-                    found = self._spans(name, pattern, buffer if masked is None else masked, begin, line_end)
+                    line = max(buffer.rfind(b"\n", begin, at) + 1, begin, at - PIECE)
+                    found = self._spans(name, pattern, buffer if masked is None else masked, line, line_end)
                     if found and masked is None:
                         masked = bytearray(buffer)
                     for first, last in found:

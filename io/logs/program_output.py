@@ -23,7 +23,7 @@ from time import monotonic
 from typing import IO
 
 from everest_system.fsm.errors import WorldError
-from everest_system.io.logs.tar_gz import keep_room
+from everest_system.io.logs.gzip_stream import keep_room
 
 _BLOCK = 256 * 1024
 _TICK_S = 0.05

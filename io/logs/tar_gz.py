@@ -4,33 +4,16 @@
         archive.add(member("a.log", 0), (5, [b"hello"]))
         archive.finish()
 
-Between two members the deflate stream stands at a byte boundary with everything before it written. Going back there
-means to cut the file and to go on with a fresh compressor, as parallel compressors do. The same members give the same
-bytes: no name and no time in the gzip header, no owner in the tar's.
-
-Importing this module loads the compressor: isal at level 2, many times as fast as zlib, in C and without the lock.
+The same members give the same bytes: no name and no time in the gzip header, no owner in the tar's.
 """
 
-import errno
-import os
-import struct
 import tarfile
 from collections.abc import Iterable
-from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 from typing import Self
 
-from isal import isal_zlib
-
-BLOCK = 256 * 1024
-"""Bytes gathered before the file is written."""
-KEEP_FREE = 8 * 1024 * 1024
-"""Bytes of the disk that are left to others: the service's own store must go on writing."""
-
-_LEVEL = 2
-_SYNC = 4 * 1024 * 1024
-_HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"  # deflate, no name, time 0, system unknown
+from everest_system.io.logs.gzip_stream import Block, GzipStream
 
 
 class TarGz:
@@ -46,27 +29,17 @@ class TarGz:
 
     def __init__(self, path: Path, limit: int) -> None:
         self._limit = limit
-        self._folder = path.parent
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
-        self._file = os.fdopen(os.open(path, flags, 0o600), "wb", buffering=BLOCK)
-        self._length = self._unsynced = 0  # bytes of the file
-        self._crc = self._size = 0  # of what is compressed in it
-        self._compressor = _compressor()
+        self._stream = GzipStream(path)
 
     def __enter__(self) -> Self:
-        try:
-            keep_room(self._folder)
-            self._store(_HEADER)
-        except OSError:
-            self.__exit__()
-            raise
+        self._stream.__enter__()
+        self._end = self._stream.mark()  # of the members taken
         return self
 
-    def __exit__(self, *_: object) -> None:
-        with suppress(OSError):  # what matters was synced in finish()
-            self._file.close()
+    def __exit__(self, *failed: object) -> None:
+        self._stream.__exit__(*failed)
 
-    def add(self, info: tarfile.TarInfo, content: tuple[int, Iterable[bytes]], *, limited: bool = True) -> bool:
+    def add(self, info: tarfile.TarInfo, content: tuple[int, Iterable[Block]], *, limited: bool = True) -> bool:
         """Add a member.
 
         Args:
@@ -78,55 +51,23 @@ class TarGz:
             False if it would break the limit; then the archive is as it was before, and `content` partly read.
         """
         info.size, blocks = content
-        before = self._length, self._crc, self._size
         header = info.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
         for data in chain([header], blocks, [bytes(-info.size % tarfile.BLOCKSIZE)]):
-            self._compress(data)
-            if limited and self._length > self._limit:
+            self._stream.write(data)
+            if limited and self._stream.length > self._limit:
                 break
-        self._store(self._compressor.flush(isal_zlib.Z_SYNC_FLUSH))
-        if limited and self._length > self._limit:
-            self._length, self._crc, self._size = before
-            self._file.seek(self._length)
-            self._file.truncate()
-            self._compressor = _compressor()
+        end = self._stream.mark()
+        if limited and end.length > self._limit:
+            self._stream.back_to(self._end)
             return False
+        self._end = end
         return True
 
     def finish(self) -> int:
-        """End the stream and sync it; the file's length."""
+        """End the archive and sync it; the file's length."""
         end = 2 * tarfile.BLOCKSIZE
-        self._compress(bytes(end + -(self._size + end) % tarfile.RECORDSIZE))
-        self._store(self._compressor.flush() + struct.pack("<LL", self._crc, self._size & 0xFFFFFFFF))
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        return self._length
-
-    def _compress(self, data: bytes) -> None:
-        self._crc = isal_zlib.crc32(data, self._crc)
-        self._size += len(data)
-        self._store(self._compressor.compress(data))
-
-    def _store(self, data: bytes) -> None:
-        self._file.write(data)
-        self._length += len(data)
-        self._unsynced += len(data)
-        if self._unsynced >= _SYNC:  # little at a time: a long sync could not be canceled, and slows others down
-            self._unsynced = 0
-            self._file.flush()
-            os.fdatasync(self._file.fileno())
-            keep_room(self._folder)
-
-
-def keep_room(place: Path | int) -> None:
-    """Look at what is free on the disk of a folder or of an open file.
-
-    Raises:
-        OSError: less than is left to others.
-    """
-    disk = os.statvfs(place)
-    if disk.f_bavail * disk.f_frsize < KEEP_FREE:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        self._stream.write(bytes(end + -(self._stream.size + end) % tarfile.RECORDSIZE))
+        return self._stream.finish()
 
 
 def member(name: str, modified_s: int) -> tarfile.TarInfo:
@@ -134,7 +75,3 @@ def member(name: str, modified_s: int) -> tarfile.TarInfo:
     info = tarfile.TarInfo(name)
     info.mode, info.mtime = 0o644, modified_s
     return info
-
-
-def _compressor() -> "isal_zlib.Compress":
-    return isal_zlib.compressobj(_LEVEL, isal_zlib.DEFLATED, -isal_zlib.MAX_WBITS)

@@ -22,6 +22,7 @@ from everest_system.io.logs import archive as log_archive
 from everest_system.io.logs import manifest as log_manifest
 from everest_system.io.logs.archive import collect
 from everest_system.io.logs.collect_request import CollectError, CollectRequest
+from everest_system.io.logs.masking import PASSWORDS, Mask
 from everest_system.io.logs.sources import LogSource
 from everest_system.io.logs.window import LogWindow
 
@@ -37,6 +38,7 @@ class Station:
         self.root, self.logs, self.spool = root, root / "logs", root / "spool"
         self.logs.mkdir()
         self.source = LogSource((f"{self.logs}/**/*",))
+        self.masks: tuple[Mask, ...] = ()
         self.canceled = threading.Event()
         self.progress: list[tuple[int, int]] = []
         self.on_progress = lambda done, total: self.progress.append((done, total))
@@ -49,7 +51,9 @@ class Station:
         return path
 
     def collect(self, window: LogWindow = OPEN, max_size_bytes: int = 1 << 30, **facts):
-        request = CollectRequest(self.source, window, self.spool, NAME, facts=facts, max_size_bytes=max_size_bytes)
+        request = CollectRequest(
+            self.source, window, self.spool, NAME, facts=facts, max_size_bytes=max_size_bytes, masks=self.masks
+        )
         return collect(request, canceled=self.canceled, on_progress=self.on_progress)
 
     def spooled(self) -> list[str]:
@@ -522,3 +526,14 @@ def test_the_compressor_is_loaded_by_the_archive_alone():
         "sys.exit('isal' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_what_is_not_in_the_archive_is_not_counted_as_masked(station):
+    """A file taken back out at the size limit leaves no trace among the counts."""
+    noise = random.Random(4).randbytes(300_000)
+    station.put("a.log", b"ftp://me:secret@host\n")
+    station.put("b.log", b"ftp://me:secret@host\n" * 9 + noise, BASE - timedelta(seconds=1))
+    station.masks = (PASSWORDS,)
+    station.collect(max_size_bytes=100_000)
+    assert set(station.left_out()) == {"b.log"}
+    assert station.manifest()["masked"] == {"url_password": 1}

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from everest_system.io.logs import tar_gz
+from everest_system.io.logs import gzip_stream
 from everest_system.io.logs.tar_gz import TarGz, member
 
 NO_LIMIT = 1 << 40
@@ -92,12 +92,12 @@ def test_a_refused_member_is_not_read_to_its_end(tmp_path):
 def test_the_last_of_the_disk_is_left_to_others(tmp_path, monkeypatch):
     """When less than the reserve is free, at the begin or on the way, it is a full disk."""
     free = os.statvfs(tmp_path)
-    monkeypatch.setattr(tar_gz, "KEEP_FREE", free.f_bavail * free.f_frsize * 2)
+    monkeypatch.setattr(gzip_stream, "KEEP_FREE", free.f_bavail * free.f_frsize * 2)
     with pytest.raises(OSError, match="No space left"), TarGz(tmp_path / "a", NO_LIMIT):
         pass
-    monkeypatch.setattr(tar_gz, "KEEP_FREE", 0)
-    monkeypatch.setattr(tar_gz, "_SYNC", 1000)
+    monkeypatch.setattr(gzip_stream, "KEEP_FREE", 0)
+    monkeypatch.setattr(gzip_stream, "_SYNC", 1000)
     with TarGz(tmp_path / "b", NO_LIMIT) as archive:
-        monkeypatch.setattr(tar_gz, "KEEP_FREE", free.f_bavail * free.f_frsize * 2)
+        monkeypatch.setattr(gzip_stream, "KEEP_FREE", free.f_bavail * free.f_frsize * 2)
         with pytest.raises(OSError, match="No space left"):
             archive.add(member("a", 0), (5000, [random.Random(1).randbytes(5000)]))
