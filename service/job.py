@@ -56,7 +56,6 @@ from everest_system.progress import Progress
 from everest_system.self_report import self_report, versions
 from everest_system.tools import Tools
 
-HEALTH_CHECK_TIMEOUT_S = 300
 UPLOAD_TIMEOUT_S = 24 * 3600  # an attempt: a server that takes or says a byte before each stall would hold it for ever
 
 
@@ -191,7 +190,8 @@ class Job:
     def _confirm(self, order: ConfirmInstall) -> Event:
         if not self._installer.confirm(order.target):
             return OldFirmwareFound(order.work, "after the boot the old firmware is the active one")
-        if not health_check(self.tools.settings.platform.health_check, HEALTH_CHECK_TIMEOUT_S, self.canceled):
+        platform = self.tools.settings.platform
+        if not health_check(platform.health_check, platform.health_check_timeout_s, self.canceled):
             return FirmwareUnhealthy(order.work, "the new firmware fails the health check")
         self._installer.mark_good(order.target)
         return Confirmed(order.work)

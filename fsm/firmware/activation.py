@@ -1,7 +1,7 @@
 """The last part of a firmware update: making the new firmware the active one, or the old one again."""
 
 from everest_system.fsm.firmware.base import FirmwareBase, Word
-from everest_system.fsm.firmware.events import Booted, RebootDue, RebootOverdue
+from everest_system.fsm.firmware.events import Booted, BootedTooOften, HealthCheckDue, RebootDue, RebootOverdue
 from everest_system.fsm.messages import BootReason, ResetType
 from everest_system.fsm.orders import ActivateByReboot, ActivateByRestart, ConfirmInstall, RollBack, Tell
 from everest_system.fsm.platform.events import FirmwareRebootOrdered, ResetRequested
@@ -66,10 +66,41 @@ class Activation(FirmwareBase):
             self.raise_event(RebootOverdue(self.draft.job))
 
     def confirm(self) -> None:
-        """See which firmware runs, and how well."""
-        self.clear_timers()
+        """The new firmware should run by now: see whether it does, and how well."""
         self.draft.booted = True
+        self._begin_boot()
+        self.check_health()
+
+    def confirm_on(self) -> None:
+        """After a start: go on with it; a boot in which the firmware went down before that is not its last chance."""
+        if self.now.boot_id != self.draft.confirm_boot_id:
+            self._begin_boot()
+        if self.draft.boots > self.rules.confirm_boots:
+            times = f"{self.rules.confirm_boots} times" if self.rules.confirm_boots > 1 else "once"
+            self.raise_event(
+                BootedTooOften(f"the new firmware was booted {times}, and went down before it had proved healthy")
+            )
+        elif HealthCheckDue.__name__ not in self.draft.timers:
+            self.check_health()
+
+    def _begin_boot(self) -> None:
+        self.clear_timers()
+        self.draft.boots += 1
+        self.draft.confirm_boot_id, self.draft.checks = self.now.boot_id, 0
+
+    def check_health(self) -> None:
+        """See which firmware runs, and how well."""
         self.order(ConfirmInstall(self.draft.job, self.new_work(), self.request, self.draft.target))
+
+    def checks_left(self) -> bool:
+        """The check that failed was not the last in this boot."""
+        return self.draft.checks + 1 < self.rules.health_check_retries
+
+    def count_check(self) -> None:
+        """Look again a little later: what a boot starts may take its time."""
+        self.draft.checks += 1
+        self.keep_reason()
+        self.set_timer(HealthCheckDue, self.rules.health_check_interval_s)
 
     def roll_back(self) -> None:
         """Put the old firmware in its place again."""

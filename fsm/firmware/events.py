@@ -62,6 +62,18 @@ class RebootOverdue(JobEvent):
 
 
 @dataclass(frozen=True, slots=True)
+class HealthCheckDue(JobEvent):
+    """The new firmware is to be looked at once more."""
+
+
+@dataclass(frozen=True, slots=True)
+class BootedTooOften(Event):
+    """The machine went down each time before the new firmware had proved healthy."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class PartKept(WorkEvent):
     """More of the download is safe on disk."""
 

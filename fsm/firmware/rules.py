@@ -16,6 +16,9 @@ class FirmwareRules:
         permission_timeout_s: how long it waits; 0 is for as long as it takes.
         download_timeout_s: all attempts together.
         reboot_grace_s: between the delivered InstallRebooting and the reboot.
+        health_check_retries: attempts in all to find new firmware healthy, in each boot; from 1 on.
+        health_check_interval_s: between two of them.
+        confirm_boots: how many boots of new firmware may begin before it has proved healthy; from 1 on.
     """
 
     settle_s: float = 0.5
@@ -26,3 +29,6 @@ class FirmwareRules:
     permission_timeout_s: float = 0
     download_timeout_s: float = 86400
     reboot_grace_s: float = 5
+    health_check_retries: int = 3
+    health_check_interval_s: float = 10
+    confirm_boots: int = 3

@@ -44,6 +44,9 @@ class FirmwareSnapshot(RequestSnapshot):
         reboot_boot_id: the boot that the activating reboot ends.
         activation: what makes the new firmware active: `reboot`, `restart`, `none`.
         booted: the boot, or restart, that activates the new firmware has taken place.
+        boots: how many boots the new firmware has had to prove healthy in.
+        confirm_boot_id: the last of them.
+        checks: how often it was found unhealthy in that one.
     """
 
     state: FirmwareState = FirmwareState.IDLE
@@ -63,3 +66,6 @@ class FirmwareSnapshot(RequestSnapshot):
     reboot_boot_id: str = ""
     activation: str = ""
     booted: bool = False
+    boots: int = 0
+    confirm_boot_id: str = ""
+    checks: int = 0

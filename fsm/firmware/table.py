@@ -20,6 +20,7 @@ from everest_system.fsm.events import (
 from everest_system.fsm.firmware.events import (
     ArtifactUnfit,
     Booted,
+    BootedTooOften,
     Confirmed,
     DownloadAttemptFailed,
     DownloadFinished,
@@ -27,6 +28,7 @@ from everest_system.fsm.firmware.events import (
     DownloadRefused,
     DownloadTimedOut,
     FirmwareUnhealthy,
+    HealthCheckDue,
     InstallFailed,
     InstallFinished,
     InstallTimeReached,
@@ -66,11 +68,12 @@ _BOOT: tuple[type[Event], ...] = (RebootFailed, Booted, Confirmed, OldFirmwareFo
 _BACK: tuple[type[Event], ...] = (RolledBack, RollBackFailed)
 _TIMERS: tuple[type[Event], ...] = (
     Settled, RetrieveTimeReached, RetryTimeReached, InstallTimeReached,
-    DownloadTimedOut, PermissionTimedOut, RebootDue, RebootOverdue,
+    DownloadTimedOut, PermissionTimedOut, RebootDue, RebootOverdue, HealthCheckDue,
 )  # fmt: skip
 
 EVENTS: tuple[type[Event], ...] = (
-    *_FROM_OUTSIDE, *_DOWNLOAD, *_CHECK, *_INSTALL, *_BOOT, *_BACK, *_TIMERS, Proceeding, ResumedTooOften,
+    *_FROM_OUTSIDE, *_DOWNLOAD, *_CHECK, *_INSTALL, *_BOOT, *_BACK, *_TIMERS,
+    Proceeding, ResumedTooOften, BootedTooOften,
 )  # fmt: skip
 
 
@@ -201,8 +204,12 @@ TABLE: dict[FirmwareState, StateRows] = {
     S.CONFIRMING: _state(
         Row(Confirmed,         S.INSTALLED),
         Row(OldFirmwareFound,  S.INSTALLATION_FAILED, do="keep_reason"),
+        Row(FirmwareUnhealthy, when="checks_left", do="count_check"),
         Row(FirmwareUnhealthy, S.ROLLING_BACK, do="keep_reason"),
-        Row(ResumedTooOften,   S.ROLLING_BACK, do="keep_reason"),  # a firmware that goes down each time is no good one
+        Row(HealthCheckDue,    do="check_health"),
+        # A firmware that takes the machine, or us, down each time is no good one.
+        Row(BootedTooOften,    S.ROLLING_BACK, do="keep_reason"),
+        Row(ResumedTooOften,   S.ROLLING_BACK, do="keep_reason"),
         _REJECT,
         enter="confirm",
     ),
@@ -236,7 +243,7 @@ RECOVERY: dict[FirmwareState, str] = {
     S.AWAITING_PERMISSION:         "wait_on",
     S.INSTALLING:                  "install_on",
     S.REBOOTING:                   "look_for_boot",
-    S.CONFIRMING:                  "confirm",
+    S.CONFIRMING:                  "confirm_on",
     S.ROLLING_BACK:                "roll_back",
     S.INSTALLED:                   "clean_up",
     S.DOWNLOAD_FAILED:             "clean_up",

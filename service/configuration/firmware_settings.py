@@ -154,6 +154,13 @@ class Firmware(Section):
     reboot_grace_s: Seconds = Field(
         default=5.0, description="Seconds between the delivered InstallRebooting and the reboot."
     )
+    confirm_boots: Annotated[int, Field(ge=1, le=5)] = Field(
+        default=3,
+        description=(
+            "How many boots of new firmware may begin before it has passed `platform.health_check`; with one more it "
+            "is rolled back. 1: a second boot is a failure already, be it by a power cut."
+        ),
+    )
     allow_downgrade: bool = Field(
         default=True,
         description=(

@@ -13,7 +13,7 @@ def script(station: Station, name: str, *lines: str) -> str:
     return str(file)
 
 
-def machine(station: Station, **more: str) -> dict[str, object]:
+def machine(station: Station, **more: object) -> dict[str, object]:
     """A machine whose reboot gives it a new boot id and ends the service; another program restarts EVerest."""
     (station.folder / "boot_id").write_text("boot-1\n")
     reboot = script(
@@ -58,10 +58,10 @@ def test_update_with_a_reboot(station: Station, http, maker):
 
 
 def test_unhealthy_firmware(station: Station, http):
-    """A boot into firmware that fails the health check ends InstallationFailed, and the old slot is booted again."""
-    check = script(station, "health", "exit 1")
+    """Firmware that fails each health check after its boot ends InstallationFailed, and the old slot is booted."""
+    check = script(station, "health", "echo checked >> $HERE/checks", "exit 1")
     config = {
-        "platform": machine(station, health_check=[check]),
+        "platform": machine(station, health_check=[check], health_check_retries=2, health_check_interval_s=0.1),
         "firmware": {"slots": {"activation": "reboot"}},
     }
     service, everest = station.both(config)
@@ -78,6 +78,30 @@ def test_unhealthy_firmware(station: Station, http):
     assert everest.boot_reason() == "FirmwareUpdate"
     assert service.starts == 3
     assert (station.folder / "done").read_text().split() == ["reboot", "reboot"]
+    assert (station.folder / "checks").read_text().split() == ["checked", "checked"]
+
+
+def test_firmware_that_takes_the_machine_down(station: Station, http):
+    """Firmware in which each health check ends in a crash of the machine is rolled back after `confirm_boots` boots."""
+    down = ['echo "boot-$$" > $HERE/boot_id', "echo down >> $HERE/done", "kill -KILL $PPID"]
+    config = {
+        "platform": machine(station, health_check=[script(station, "health", *down)]),
+        "firmware": {"slots": {"activation": "reboot"}, "confirm_boots": 2},
+    }
+    service, everest = station.both(config)
+    service.supervise()
+    everest.call("update_firmware", {"location": http.url("/fw.bin"), "request_id": 1})
+    service.wait_for_state("firmware", "REBOOTING")
+    service.wait_for_state("firmware", "INSTALLATION_FAILED")
+    since = len(service.log)
+    everest.restart()
+    everest.wait_for_service()
+    everest.accept_boot()
+    everest.wait_for("InstallationFailed", 1)
+    assert slot(service) == "a"
+    service.wait_for_state("platform", "IDLE", since=since)  # booted into the old one
+    assert service.starts == 5
+    assert (station.folder / "done").read_text().split() == ["reboot", "down", "down", "reboot"]
 
 
 def test_hard_reset(station: Station):

@@ -67,7 +67,7 @@ def stop(job):
 @pytest.mark.parametrize("boot", [False, True], ids=["killed", "power cut"])
 def test_a_step_that_ends_us_each_time_is_given_up(driver, state, order, target, word, boot):
     """Five starts take it up again, the sixth ends it, with the reason in the history, and orders it no more."""
-    job = driver.at(state)
+    job = driver.at(state, **({"confirm_boots": RESUMES_MAX + 1} if state is F.CONFIRMING else {}))
     said = list(job.words)
     crash(job, RESUMES_MAX, boot=boot)
     assert (job.state, job.words) == (state, said)
@@ -191,7 +191,7 @@ def test_an_installation_that_ends_us_is_rolled_back(signed):
 def test_a_firmware_that_goes_down_while_it_is_looked_at_is_left():
     """Back in the old firmware's place, and a reboot into it once the end status is delivered."""
     update = FirmwareDriver.at(F.CONFIRMING)
-    crash(update, RESUMES_MAX + 1, boot=True)
+    crash(update, RESUMES_MAX + 1)
     update.report(RolledBack, "reboot")
     assert (update.state, update.words[-2:]) == (F.INSTALLATION_FAILED, ["InstallRebooting", "InstallationFailed"])
     assert ResetRequested(ResetType.HARD, BootReason.FIRMWARE_UPDATE, busy=True) in update.told

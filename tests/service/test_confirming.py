@@ -42,10 +42,12 @@ class BootCounter:
             raise InstallError("the boot loader does not listen")
 
 
-def confirmed(tmp_path: Path, installer: BootCounter, *, healthy: bool) -> object:
+def confirmed(tmp_path: Path, installer: BootCounter, *, healthy: bool = True, **platform: Any) -> object:
     """What comes of confirming slot b."""
     check = [sys.executable, "-c", f"raise SystemExit({int(not healthy)})"]
-    settings = Settings.model_validate({"station": {"state_dir": str(tmp_path)}, "platform": {"health_check": check}})
+    settings = Settings.model_validate(
+        {"station": {"state_dir": str(tmp_path)}, "platform": {"health_check": check, **platform}}
+    )
     installers: Mapping[str, Any] = MappingProxyType({"system_api": installer})
     posted: queue.SimpleQueue[Any] = queue.SimpleQueue()
     workshop = Workshop(replace(Tools.from_settings(settings), installers=installers), posted.put)
@@ -76,6 +78,14 @@ def test_any_other_firmware_is_not(tmp_path: Path, active: bool, event: object) 
     """What is unhealthy, or not the new firmware at all, is never marked good."""
     installer = BootCounter(active=active)
     assert confirmed(tmp_path, installer, healthy=False) == event
+    assert installer.log == ["confirm b"]
+
+
+def test_a_health_check_that_takes_too_long_has_failed(tmp_path: Path) -> None:
+    """It is ended after the time that it has, and the firmware is not marked good."""
+    installer = BootCounter()
+    found = confirmed(tmp_path, installer, health_check=["sleep", "60"], health_check_timeout_s=0.1)
+    assert found == FirmwareUnhealthy(2, "the new firmware fails the health check")
     assert installer.log == ["confirm b"]
 
 

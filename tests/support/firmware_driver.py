@@ -26,6 +26,7 @@ from everest_system.fsm.firmware.events import (
     DownloadInterrupted,
     DownloadRefused,
     FirmwareUnhealthy,
+    HealthCheckDue,
     InstallFailed,
     InstallFinished,
     NothingToVerify,
@@ -94,6 +95,13 @@ class FirmwareDriver(MachineDriver):
         self.send(self.machine.trigger_word)
         self.take(PermissionGiven())
 
+    def fail_health_checks(self) -> None:
+        """Every attempt in this boot finds the new firmware unhealthy."""
+        self.report(FirmwareUnhealthy, "the health check failed")
+        while self.state is S.CONFIRMING:
+            self.fire(HealthCheckDue)
+            self.report(FirmwareUnhealthy, "the health check failed")
+
     def reboot(self) -> None:
         """The announcement is not heard, and yet the machine goes down and comes back."""
         self.fire(RebootDue)
@@ -139,7 +147,7 @@ WAYS: dict[FirmwareState, Way] = {
     S.INSTALLING: _INSTALL,
     S.REBOOTING: _REBOOT,
     S.CONFIRMING: _CONFIRM,
-    S.ROLLING_BACK: (*_CONFIRM, lambda update, *_: update.report(FirmwareUnhealthy, "the health check failed")),
+    S.ROLLING_BACK: (*_CONFIRM, lambda update, *_: update.fail_health_checks()),
     S.INSTALLED: (*_CONFIRM, lambda update, *_: update.report(Confirmed)),
     S.DOWNLOAD_FAILED: (*_LOAD, lambda update, *_: update.report(DownloadRefused, "HTTP 404")),
     S.INVALID_SIGNATURE: (*_LOADED, lambda update, *_: update.report(SignatureInvalid, "a wrong signature")),

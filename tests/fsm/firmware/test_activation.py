@@ -7,6 +7,7 @@ from everest_system.fsm.firmware.events import (
     Booted,
     Confirmed,
     FirmwareUnhealthy,
+    HealthCheckDue,
     InstallFinished,
     OldFirmwareFound,
     RebootDue,
@@ -176,7 +177,7 @@ def test_a_boot_nobody_ordered_may_have_started_the_new_firmware(state, boot):
     if state is S.REBOOTING:
         update.restart(boot=boot)
     if update.state is S.CONFIRMING:
-        update.report(FirmwareUnhealthy, "no answer")
+        update.fail_health_checks()
     else:
         for _ in range(3):
             update.fire(RebootDue)
@@ -195,9 +196,88 @@ def test_looking_is_repeated_after_a_crash(boot):
     update = FirmwareDriver.at(S.CONFIRMING)
     update.restart(boot=boot)
     assert len(update.ordered(ConfirmInstall)) == 2
-    update.report(FirmwareUnhealthy, "no answer")
+    update.fail_health_checks()
     update.restart(boot=boot)
     assert len(update.ordered(RollBack)) == 2
+
+
+def test_firmware_that_is_not_well_yet_is_looked_at_again():
+    """What a boot starts may take its time: the check is tried again after the interval, and one good one is enough."""
+    update = FirmwareDriver.at(S.CONFIRMING, health_check_retries=3, health_check_interval_s=20)
+    for checks in (1, 2):
+        update.report(FirmwareUnhealthy, "EVerest does not answer")
+        assert (update.state, update.left(HealthCheckDue)) == (S.CONFIRMING, 20)
+        assert update.snapshot.reason == "EVerest does not answer"
+        update.fire(HealthCheckDue)
+        assert len(update.ordered(ConfirmInstall)) == 1 + checks
+    update.report(Confirmed)
+    assert (update.state, update.snapshot.timers) == (S.INSTALLED, {})
+
+
+@pytest.mark.parametrize("retries", [1, 2, 5])
+def test_health_checks_come_to_an_end(retries):
+    """After so many attempts in all the firmware is unhealthy, and rolled back."""
+    update = FirmwareDriver.at(S.CONFIRMING, health_check_retries=retries)
+    update.fail_health_checks()
+    assert (update.state, update.snapshot.timers) == (S.ROLLING_BACK, {})
+    assert len(update.ordered(ConfirmInstall)) == retries
+
+
+def test_a_crash_between_two_health_checks_leaves_the_wait_running():
+    """A restart of ours waits for what is left of the interval, and counts the attempts on."""
+    update = FirmwareDriver.at(S.CONFIRMING, health_check_retries=2, health_check_interval_s=20)
+    update.report(FirmwareUnhealthy, "no answer")
+    update.clock.advance(15)
+    update.restart()
+    assert (update.left(HealthCheckDue), len(update.ordered(ConfirmInstall))) == (5, 1)
+    update.fire(HealthCheckDue)
+    update.report(FirmwareUnhealthy, "no answer")
+    assert update.state is S.ROLLING_BACK
+
+
+def test_another_boot_begins_the_health_checks_anew():
+    """What was found in the boot before says nothing of this one: looked at once, and as often as in the first."""
+    update = FirmwareDriver.at(S.CONFIRMING, health_check_retries=2)
+    update.report(FirmwareUnhealthy, "no answer")
+    update.restart(boot=True)
+    assert (update.snapshot.timers, len(update.ordered(ConfirmInstall))) == ({}, 2)
+    update.report(FirmwareUnhealthy, "no answer")
+    assert update.waits_for(HealthCheckDue)
+
+
+@pytest.mark.parametrize(("confirm_boots", "times"), [(1, "once"), (2, "2 times"), (3, "3 times")])
+def test_firmware_that_takes_the_machine_down_does_not_boot_for_ever(confirm_boots, times):
+    """So many boots may begin before it is healthy; one more, and it is rolled back, left, and has failed."""
+    update = FirmwareDriver.at(S.CONFIRMING, confirm_boots=confirm_boots)
+    for boots in range(2, confirm_boots + 1):
+        update.restart(boot=True)
+        assert (update.state, update.snapshot.boots) == (S.CONFIRMING, boots)
+    update.restart(boot=True)
+    reason = f"the new firmware was booted {times}, and went down before it had proved healthy"
+    assert (update.state, update.snapshot.reason) == (S.ROLLING_BACK, reason)
+    assert len(update.ordered(ConfirmInstall)) == confirm_boots
+    assert len(update.ordered(RollBack)) == 1
+    update.report(RolledBack, "reboot")
+    assert update.words[-1] == "InstallationFailed"
+    assert ResetRequested(ResetType.HARD, reason=BootReason.FIRMWARE_UPDATE, busy=True) in update.told
+
+
+def test_a_restart_of_ours_is_no_boot():
+    """Where a second boot is a failure, a second start of the service is none."""
+    update = FirmwareDriver.at(S.CONFIRMING, confirm_boots=1)
+    update.restart()
+    update.restart()
+    update.report(Confirmed)
+    assert update.state is S.INSTALLED
+
+
+def test_a_power_cut_behind_a_restart_of_everest_is_one_boot_more():
+    """Activation = restart: the boot that it took place in is the first one."""
+    update = installed("restart", confirm_boots=1)
+    update.fire(RebootDue)
+    update.report(Booted)
+    update.restart(boot=True)
+    assert update.state is S.ROLLING_BACK
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,7 @@ max_size_mb = 4096
 download_timeout_s = 86400
 rate_limit_kbps = 0
 reboot_grace_s = 5
+confirm_boots = 3
 [firmware.slots]
 root = ""
 activation = "reboot"
@@ -82,6 +83,9 @@ files = ["/var/log/everest/ocpp/*security*"]
 kind = "dry_run"
 boot_id_file = "/proc/sys/kernel/random/boot_id"
 health_check = []
+health_check_timeout_s = 300
+health_check_retries = 3
+health_check_interval_s = 10
 [platform.command]
 reboot = []
 restart = []
