@@ -60,7 +60,7 @@ $(VENV)/installed: pyproject.toml $(FILELIST) | $(BIN)/python
 	@$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
 	@echo "installing the project and its libraries into $(VENV) ..."
 	@PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --config-settings editable_mode=strict \
-		--editable '.[demo,diagrams,simulation]' --group test --group check
+		--editable '.[demo,diagrams,rauc,simulation]' --group test --group check
 	@touch $@
 
 $(BIN)/python:

@@ -14,7 +14,7 @@ US = "everest_system"
 LAYERS: dict[str, tuple[set[str], set[str]]] = {
     "fsm": ({"fsm"}, {"pydantic", "transitions"}),
     "scheduling": ({"fsm", "scheduling"}, {"apscheduler"}),
-    "io": ({"fsm", "io"}, {"cryptography", "isal", "paho", "pycurl", "pydantic", "structlog", "zstandard"}),
+    "io": ({"fsm", "io"}, {"cryptography", "isal", "jeepney", "paho", "pycurl", "pydantic", "structlog", "zstandard"}),
     "diagrams": ({"fsm", "diagrams"}, {"pygraphviz"}),
 }
 # The core decides from facts that come in: it opens nothing, asks no clock and starts nothing.
