@@ -1,5 +1,7 @@
 """The running service: everything made, wired, and taken down again in the right order."""
 
+import faulthandler
+import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -14,15 +16,18 @@ from everest_system.configuration.settings import Settings
 from everest_system.io.control.server import ControlServer
 from everest_system.io.control.wire import CONTROL_SOCKET
 from everest_system.io.mqtt.link import MqttLink
+from everest_system.io.notify_socket import NotifySocket
 from everest_system.io.store.store import Saved, Store, StoreError
 from everest_system.ports import BootedInPlace
 from everest_system.report import PLATFORM
 from everest_system.room import MemoryWithRoom, make_room, open_store
 from everest_system.salvage import salvage
 from everest_system.scheduling.clock import SystemClock
-from everest_system.scheduling.reactor import Reactor
+from everest_system.scheduling.reactor import Reactor, TimerFired
+from everest_system.sign_of_life import OWNER as SIGN_OF_LIFE
+from everest_system.sign_of_life import SignOfLife
 from everest_system.station import Edges, Station
-from everest_system.tools import Tools, tidy
+from everest_system.tools import Tools, boot_facts, tidy
 from everest_system.version import __version__
 from everest_system.wiring import make_station, mqtt_settings, topics
 from everest_system.work import Workshop
@@ -45,8 +50,11 @@ def serve(settings: Settings) -> None:
     Raises:
         WorldError: the store, the control socket or a folder cannot be used.
     """
+    notify = NotifySocket.from_environment(os.environ)
+    if notify.watchdog_s is not None:
+        faulthandler.enable()  # systemd ends a loop that hangs with SIGABRT: the journal then has where it hung
     with StopSignals() as signals:
-        while Service(settings, signals).run():
+        while Service(settings, signals, notify).run():
             _log.info("the station starts anew, as after a boot")
 
 
@@ -85,12 +93,13 @@ class StopSignals:
 class Service:
     """One start of the service, from the store to the stop."""
 
-    def __init__(self, settings: Settings, signals: StopSignals) -> None:
-        self._settings, self._signals = settings, signals
+    def __init__(self, settings: Settings, signals: StopSignals, notify: NotifySocket) -> None:
+        self._settings, self._signals, self._notify = settings, signals, notify
         self._tidy = partial(tidy, settings)
         self._booted_in_place = False
         self._reactor: Reactor
         self._station: Station
+        self._sign_of_life: SignOfLife
 
     def run(self) -> bool:
         """Serve until told to stop; True if only to start anew."""
@@ -101,10 +110,12 @@ class Service:
             self._reactor = Reactor(SystemClock(lambda: boot_id), self._handle)
             workshop = Workshop(tools, self._reactor.post)
             self._station = self._make_station(tools, store, workshop)
+            self._sign_of_life = SignOfLife(self._notify, self._reactor, self._station)
             with self._control_socket():
                 self._signals.listen(self._reactor.post)
                 _log.info("started", version=__version__, boot_id=boot_id, state_dir=str(settings.station.state_dir))
                 self._station.start()
+                self._sign_of_life.begin()
                 try:
                     self._reactor.run()
                 finally:
@@ -121,12 +132,16 @@ class Service:
         match event:
             case StopRequested():
                 _log.info(f"stopping: {event.signal_name}")
+                self._sign_of_life.stop()
                 self._reactor.stop()
             case BootedInPlace():
                 self._booted_in_place = True
                 self._reactor.stop()
+            case TimerFired(owner=owner) if owner == SIGN_OF_LIFE:
+                self._sign_of_life.beat()
             case _:
                 self._station.handle(event)
+                self._sign_of_life.tell()
 
     def _make_station(self, tools: Tools, store: Store, workshop: Workshop) -> Station:
         settings = self._settings
@@ -137,12 +152,16 @@ class Service:
         )
         memory = MemoryWithRoom(store, lambda: make_room(settings, self._tidy))
         edges = Edges(self._reactor.clock, self._reactor, memory, link, workshop)
-        saved = self._saved(store, memory)
+        saved, forgotten = self._saved(store, memory)
         tidy_beside = partial(self._tidy, discard=workshop.discard)
-        return make_station(settings, saved, edges, _admission(settings, tools), tidy_beside)
+        facts = boot_facts(settings, forgotten=forgotten)
+        return make_station(settings, saved, edges, _admission(settings, tools), tidy_beside, facts)
 
-    def _saved(self, store: Store, memory: MemoryWithRoom) -> Saved:
-        """What the store has, as far as it makes sense; what does not is told, and kept for people to look into."""
+    def _saved(self, store: Store, memory: MemoryWithRoom) -> tuple[Saved, bool]:
+        """What the store has, as far as it makes sense, and whether it has forgotten boots and resets.
+
+        What makes no sense is told, and kept for people to look into.
+        """
         if store.loss:
             _log.error(store.loss)
         found = salvage(store.load())
@@ -155,7 +174,8 @@ class Service:
         known = {*self._settings.station.module_ids, PLATFORM[0]}
         for module_id in sorted({module_id for module_id, _ in found.saved.snapshots} - known):
             _log.warning(f"the store remembers {module_id}, which is none of station.module_ids: it is left as it is")
-        return found.saved
+        lost = bool(store.loss) and PLATFORM not in found.saved.snapshots
+        return found.saved, lost or PLATFORM in found.change.snapshots
 
     @contextmanager
     def _control_socket(self) -> Iterator[None]:
