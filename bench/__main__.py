@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import downloads, log_window, logs, memory, recovery, replies, residue, store
+from bench import downloads, log_replies, log_window, logs, memory, recovery, replies, residue, store
 from bench.broker import AbsentError
 from bench.figures import machine
 
@@ -20,6 +20,7 @@ BENCHES: dict[str, Callable[[Path], None]] = {
     "recovery": recovery.run,
     "downloads": downloads.run,
     "logs": logs.run,
+    "log_replies": log_replies.run,
     "residue": residue.run,
     "log_window": log_window.run,
 }

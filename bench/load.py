@@ -6,7 +6,7 @@ is taken from the statuses as EVerest hears them.
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from time import monotonic
 from typing import Final, Self
@@ -57,10 +57,11 @@ class Load:
             module: EverestSide(settings, module, ocpp=None, permission_delay_s=None, check_period_s=60)
             for module in MODULES
         }
-        steps = (self._download, self._install, self._upload)
-        self._threads = [
-            threading.Thread(target=self._repeat, args=(step,), name=step.__name__, daemon=True) for step in steps
-        ]
+        steps = {"download": self._download, "install": self._install, "upload": self._upload}
+        self._threads = {
+            name: threading.Thread(target=self._repeat, args=(step,), name=name, daemon=True)
+            for name, step in steps.items()
+        }
 
     def __enter__(self) -> Self:
         for side in self._sides.values():
@@ -72,14 +73,14 @@ class Load:
         self._ending.set()
         for side in self._sides.values():
             side.stop()
-        for thread in self._threads:
+        for thread in self._threads.values():
             if thread.is_alive():
                 thread.join(_PATIENCE_S)
 
-    def begin(self) -> None:
-        """Start all kinds of work."""
-        for thread in self._threads:
-            thread.start()
+    def begin(self, names: Sequence[str] = ("download", "install", "upload")) -> None:
+        """Start these kinds of work."""
+        for name in names:
+            self._threads[name].start()
 
     def busy_with(self) -> frozenset[str]:
         """The kinds of work that go on just now.

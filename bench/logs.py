@@ -2,8 +2,8 @@
 
 The text is made by a seeded generator in the manner of EVerest's own logs: modules, OCPP messages, measured values. It
 is written once and lies in the page cache for both. Ours is what the service starts, the process of its own included,
-with the masks that it has by default. It runs at the lowest priority: on a machine with other work the wall clock says
-how much of that there is, and CPU time is what can be compared.
+with the masks that it has by default. It runs at the lowest priority, and so does its peer here: on a machine with
+other work the wall clock would say how much of that there is. Each of ours is compared with the peer just before it.
 """
 
 import json
@@ -29,20 +29,22 @@ from everest_system.io.logs.window import LogWindow
 
 SIZE_MIB = int(os.environ.get("EVEREST_BENCH_LOGS_MIB", "1024"))
 FILE_MIB = 64
-ROUNDS = 3
+ROUNDS = 5
 PROMISED_SPEED = 8
 PROMISED_LENGTH = 1.15
 PROMISED_MEMORY_MIB = 32
 SEED = 5
+
+_LOW = ("nice", "-n", "19", "ionice", "-c", "3")
 
 
 def run(folder: Path) -> None:
     """Take and print the figures.
 
     Raises:
-        AbsentError: there is no tar or no gzip here, or too little room.
+        AbsentError: a program is not on this machine, or too little room.
     """
-    for program in ("tar", "gzip"):
+    for program in ("tar", "gzip", "nice", "ionice"):
         if shutil.which(program) is None:
             raise AbsentError(f"{program} is not on this machine")
     if shutil.disk_usage(folder).free < (SIZE_MIB * 3 << 20) // 2:
@@ -52,7 +54,7 @@ def run(folder: Path) -> None:
     ours, theirs, peaks = [], [], []
     for _ in range(ROUNDS):
         with _timed(theirs):
-            subprocess.run(["tar", "czf", folder / "theirs.tar.gz", "-C", folder, "logs"], check=True)
+            subprocess.run([*_LOW, "tar", "czf", folder / "theirs.tar.gz", "-C", folder, "logs"], check=True)
         with _timed(ours):
             length, peak = _ours(logs, folder / "spool")
         peaks.append(peak)
@@ -63,7 +65,10 @@ def run(folder: Path) -> None:
     ]
     print(table((f"{SIZE_MIB} MiB of logs, median of {ROUNDS}", "wall s", "CPU s", "MB", "peak MiB"), rows))
     for name, place in (("wall clock", 0), ("CPU time", 1)):
-        share = statistics.median(took[place] for took in ours) / statistics.median(took[place] for took in theirs)
+        shares = [mine[place] / other[place] for mine, other in zip(ours, theirs, strict=True)]
+        share = statistics.median(shares)
+        speeds = ", ".join(f"x{1 / one:.1f}" for one in shares)
+        print(f"{name}, times faster than tar czf beside it, in each round: {speeds}")
         print(verdict(f"{name} beside tar czf (x{1 / share:.1f} faster),", share, 1 / PROMISED_SPEED, "of theirs"))
     print(verdict("length beside tar czf,", length / their_length, PROMISED_LENGTH, "of theirs"))
     print(verdict("peak memory of the collector, above the idle service,", max(peaks), PROMISED_MEMORY_MIB, "MiB"))

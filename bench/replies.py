@@ -70,13 +70,14 @@ def _print(idle: Sequence[Trip], loaded: Sequence[Trip]) -> None:
     blocks = {"idle": list(idle), "under load, whatever of it": list(loaded)}
     blocks |= {f"during {kind}, others beside it": _while(loaded, (kind,)) for kind in load.KINDS}
     blocks["download, install and log upload at once"] = _all_at_once(loaded)
-    rows: list[list[str]] = []
+    lines: list[list[str]] = []
     for name, trips in blocks.items():
-        rows += [[name, *[""] * 7], *_rows(trips)]
-    print(table(HEAD, rows))
+        lines += [[name, *[""] * 7], *rows(trips)]
+    print(table(HEAD, lines))
 
 
-def _rows(trips: Sequence[Trip]) -> Iterable[list[str]]:
+def rows(trips: Sequence[Trip]) -> Iterable[list[str]]:
+    """The lines of a table: the echo, and each of our replies beside it."""
     names = ("is_reset_allowed", "get_boot_reason")
     figures = {name: [trip.took for trip in trips if trip.name == name and trip.took] for name in (*names, "echo")}
     if not all(figures.values()):
