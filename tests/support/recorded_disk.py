@@ -14,20 +14,12 @@ call can go by unseen.
 import io
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 Tree = tuple[tuple[str, str | bytes | None], ...]
 """Every path with its content: bytes of a file, the text of a link, None of a folder."""
-
-
-@dataclass
-class Node:
-    """A file, a link or a folder; `content` is bytes, a text, or inodes by their names."""
-
-    content: Any
-    pending: list[Callable[[Any], Any]] = field(default_factory=list)  # of this node, since it was last synced
 
 
 @dataclass(frozen=True)

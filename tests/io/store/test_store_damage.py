@@ -8,10 +8,12 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
+from support.recorded_disk import RecordedDisk
 
 from everest_system.fsm.machine import Status
 from everest_system.fsm.outbox import OutboxRow
 from everest_system.io.store import opening, schema, set_aside
+from everest_system.io.store.database import DamagedError
 from everest_system.io.store.set_aside import KEPT
 from everest_system.io.store.store import (
     Change,
@@ -298,6 +300,17 @@ def test_a_crash_while_it_is_set_aside_loses_nothing(folder, monkeypatch, step_o
     assert saved == WHOLE
     assert "was damaged" in loss if step_of_it == "_put_in_place" else "is set aside as" in loss
     assert len(aside(folder)) == 1
+
+
+def test_a_power_cut_while_it_is_set_aside_leaves_a_file_to_go_on_with(folder):
+    """Whichever names reach the disk before the power goes, the damaged file or the one in its place is among them."""
+    overwrite(folder, 60 * PAGE, b"\xa5" * PAGE)
+    damage = DamagedError(f"{folder / 'state.db'} is damaged: a page")
+    with RecordedDisk(folder) as disk:
+        opening.replace(folder / "state.db", damage)
+    left = [{name for name, _ in tree} for _, tree in disk.crashes()]
+    assert any("./state.db.new" in names for names in left)
+    assert all(names & {"./state.db", "./state.db.new"} for names in left)
 
 
 def test_damage_that_a_read_finds_is_the_last_of_that_file(folder):
