@@ -3,7 +3,7 @@
 A file counts as compressed when both its suffix and its first bytes say so. It is unpacked as it is read, forwards, in
 pieces; reading from further back begins anew, so that nothing needs to be held or spooled. Files come from outside:
 what a decoder may use, how far a file may swell and how much it may hold are bounded. A broken file, one that is cut
-off and one that swells too far give what could be read before, and say so once.
+off, one that swells too far and one that takes too much memory give what could be read before, and say so once.
 
 The libraries are loaded when the first file of their kind is met.
 """
@@ -21,9 +21,10 @@ RATIO_MAX = 1000
 SMALL = 64 * 1024**2
 """Bytes up to which no ratio is looked at."""
 MEMORY_MAX = 72 * 1024**2
-"""Bytes that a decoder may use: enough for `xz -9`."""
+"""Bytes that a decoder may use: enough for `xz -9` (65 MiB) and a window of 64 MiB (`zstd --ultra -21`)."""
 
-_WINDOW_MAX = 32 * 1024**2  # of zstd, which needs some more than its window: -19 has 8 MiB, --ultra -20 has 32
+_MEMINFO = Path("/proc/meminfo")
+_BESIDES = 8 * 1024**2  # of a decoder of zstd, besides its window
 _CHUNK = 64 * 1024
 _PIECE = 16 * 1024  # unpacked at a time: as much is lost before the place where a file is broken
 _TAIL = 8  # read by themselves: a wrong check sum there costs nothing of what stands before it
@@ -50,12 +51,14 @@ class Packing:
         suffix: of file names.
         magics: what a stream may begin with.
         new: an unpacker, and what it raises where a file is broken.
+        greedy: what the library says where a file takes more memory than it may.
     """
 
     name: str
     suffix: str
     magics: tuple[bytes, ...]
     new: Callable[[], tuple[_Unpacker, type[Exception]]]
+    greedy: str = "(nothing)"
 
 
 def packing_of(fd: int, path: Path) -> Packing | None:
@@ -68,6 +71,15 @@ def packing_of(fd: int, path: Path) -> Packing | None:
         if path.suffix == packing.suffix and os.pread(fd, 8, 0).startswith(packing.magics):
             return packing
     return None
+
+
+def memory_max() -> int:
+    """Bytes that a decoder may use now: never more than half of what the machine has left."""
+    try:
+        words = _MEMINFO.read_text().partition("MemAvailable:")[2].split()
+        return min(MEMORY_MAX, int(words[0]) * 1024 // 2)
+    except (OSError, ValueError, IndexError):  # nobody says: a container without /proc
+        return MEMORY_MAX
 
 
 class Unpacked:
@@ -134,7 +146,7 @@ class Unpacked:
             try:
                 piece = self._unpacker.decompress(data, _PIECE)[: self.size_max - self._made]
             except self._error as error:
-                self._end(f"broken after {self._made} unpacked bytes: {str(error).splitlines()[0]}")
+                self._end(self._what(str(error)))
                 break
             self._made += len(piece)
             if self._made >= self.size_max:
@@ -142,6 +154,12 @@ class Unpacked:
             if piece:
                 return piece
         return b""
+
+    def _what(self, words: str) -> str:
+        """What is wrong, by the words of a library."""
+        if self._packing.greedy in words:
+            return f"not unpacked from byte {self._made} on: that takes more memory than {memory_max() >> 20} MiB"
+        return f"broken after {self._made} unpacked bytes: {words.splitlines()[0]}"
 
     def _input(self) -> bytes | None:
         """What the unpacker wants next, which may be nothing; None if that was all."""
@@ -189,13 +207,13 @@ def _gzip() -> tuple[_Unpacker, type[Exception]]:
 def _xz() -> tuple[_Unpacker, type[Exception]]:
     import lzma
 
-    return lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=MEMORY_MAX), lzma.LZMAError
+    return lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=memory_max()), lzma.LZMAError
 
 
 def _zstd() -> tuple[_Unpacker, type[Exception]]:
     import zstandard
 
-    stream = zstandard.ZstdDecompressor(max_window_size=_WINDOW_MAX).decompressobj()
+    stream = zstandard.ZstdDecompressor(max_window_size=max(1024, memory_max() - _BESIDES)).decompressobj()
     return _Zstd(stream), zstandard.ZstdError
 
 
@@ -242,8 +260,6 @@ class _Zstd:
 _SKIPPABLE = tuple(bytes([low]) + b"\x2a\x4d\x18" for low in range(0x50, 0x60))  # frames of zstd that say nothing
 _PACKINGS = (
     Packing("gzip", ".gz", (b"\x1f\x8b",), _gzip),
-    Packing("xz", ".xz", (b"\xfd7zXZ\0",), _xz),
-    Packing(
-        "zstd", ".zst", (b"\x28\xb5\x2f\xfd", *(bytes([low]) + b"\x2a\x4d\x18" for low in range(0x50, 0x60))), _zstd
-    ),
+    Packing("xz", ".xz", (b"\xfd7zXZ\0",), _xz, "emory usage limit"),
+    Packing("zstd", ".zst", (b"\x28\xb5\x2f\xfd", *_SKIPPABLE), _zstd, "too much memory"),
 )

@@ -14,10 +14,10 @@ from pathlib import Path
 
 from everest_system.io.logs.birth import birth_ns
 from everest_system.io.logs.compressed import Unpacked, packing_of
-from everest_system.io.logs.sorted_search import SEARCH_FROM, Borders, borders_of
+from everest_system.io.logs.sorted_search import SEARCH_FROM, SLACK_NS, Borders, borders_of
 from everest_system.io.logs.sources import LogFileError, reason
 from everest_system.io.logs.time_forms import HEAD, LineTimes, form_of
-from everest_system.io.logs.window import BLOCK, LogWindow, runs
+from everest_system.io.logs.window import BLOCK, LINE_HEAD, LogWindow, runs
 
 RUNS_MAX = 65_536
 """Ranges of one file that are kept between finding and copying them."""
@@ -158,15 +158,19 @@ class Selection:
         Raises:
             LogFileError: nothing, and why.
         """
-        if not window.alive(log.status.st_mtime_ns):
-            raise LogFileError("last changed before the window")
-        head = log.read(HEAD, 0)
+        modified_ns = log.status.st_mtime_ns
+        alive = window.alive(modified_ns)
+        head = log.read(HEAD if alive else LINE_HEAD, 0)
         if not head and (log.faults or (log.compression is None and log.size)):
             raise LogFileError(next(iter(log.faults), "emptied before it was read"))
-        known = None if window.open else form_of(head, window.zone, log.status.st_mtime_ns)
+        known = None if window.open else form_of(head, window.zone, modified_ns)
+        # A clock was set back meanwhile where the last change is older than the first line: then only lines count.
+        trusted = not known or known[1] <= modified_ns + SLACK_NS
+        if trusted and not alive:
+            raise LogFileError("last changed before the window")
         begin_ns = known[1] if known else log.birth_ns()
         late = begin_ns is not None and window.ended_before(begin_ns)
-        if late and not (known and log.compression is None):  # lines may be older than the first: a clock was set back
+        if late and trusted and not (known and log.compression is None):  # it costs less to read than to unpack
             raise LogFileError("begins after the window")
         selection = cls(log, window, known[0] if known else None)
         if known and not selection.length:

@@ -5,6 +5,7 @@ import lzma
 import os
 import random
 import subprocess
+import sys
 import tracemalloc
 import zlib
 
@@ -155,21 +156,78 @@ def test_bombs_are_bounded(opened, suffix, monkeypatch):
     assert len(opened(packed).all()) == 70_000
 
 
-def test_decoders_have_bounded_memory(tmp_path):
-    """A head that asks for hundreds of megabytes is a fault of the file; `xz -9` is not."""
-    filters = [{"id": lzma.FILTER_LZMA2, "preset": 6, "dict_size": 512 << 20}]
-    greedy = Opened(tmp_path / "x.xz", lzma.compress(CONTENT[:100], filters=filters))
-    assert greedy.all() == b""
-    assert greedy.faults[0].startswith("broken after 0 unpacked bytes: ")
-    best = Opened(tmp_path / "y.xz", lzma.compress(CONTENT[:100], preset=9))
-    assert best.all() == CONTENT[:100]
-    parameters = zstandard.ZstdCompressionParameters(window_log=27)
+def xz(content: bytes, dictionary: int) -> bytes:
+    return lzma.compress(content, filters=[{"id": lzma.FILTER_LZMA2, "preset": 0, "dict_size": dictionary}])
+
+
+def zstd(content: bytes, window_log: int) -> bytes:
+    parameters = zstandard.ZstdCompressionParameters.from_level(3, window_log=window_log)
     stream = zstandard.ZstdCompressor(compression_params=parameters).compressobj()
-    wide = Opened(tmp_path / "z.zst", stream.compress(CONTENT[:100]) + stream.flush())
-    assert wide.all() == b""
-    assert wide.faults[0].startswith("broken after 0 unpacked bytes: ")
-    for file in (greedy, best, wide):
+    return stream.compress(content) + stream.flush()
+
+
+GREEDY = {"x.xz": xz(CONTENT[:100], 128 << 20), "x.zst": zstd(CONTENT[:100], 27)}  # as `zstd --ultra -22`, `--long`
+WIDEST = {"x.xz": lzma.compress(CONTENT[:100], preset=9), "x.zst": zstd(CONTENT[:100], 26)}
+
+
+@pytest.mark.parametrize("name", list(GREEDY))
+def test_decoders_have_bounded_memory(tmp_path, name):
+    """A file that takes more memory than a decoder may have is not unpacked, and that is said; `xz -9` is."""
+    greedy = Opened(tmp_path / name, GREEDY[name])
+    assert greedy.all() == b""
+    assert greedy.faults == ["not unpacked from byte 0 on: that takes more memory than 72 MiB"]
+    widest = Opened(tmp_path / name, WIDEST[name])
+    assert (widest.all(), widest.faults) == (CONTENT[:100], [])
+    behind = Opened(tmp_path / name, WIDEST[name] + GREEDY[name])
+    assert behind.all() == CONTENT[:100]
+    assert behind.faults == ["not unpacked from byte 100 on: that takes more memory than 72 MiB"]
+    for file in (greedy, widest, behind):
         os.close(file.fd)
+
+
+@pytest.mark.parametrize("name", list(WIDEST))
+def test_a_machine_with_little_memory_left(tmp_path, monkeypatch, name):
+    """A decoder gets at most half of what the machine has left; where nobody knows that, its usual bound holds."""
+    meminfo = tmp_path / "meminfo"
+    monkeypatch.setattr(compressed, "_MEMINFO", meminfo)
+    file = Opened(tmp_path / name, WIDEST[name])
+    assert file.all() == CONTENT[:100]
+    os.close(file.fd)
+    meminfo.write_text("MemTotal: 512000 kB\nMemAvailable: 81920 kB\n")
+    file = Opened(tmp_path / name, WIDEST[name])
+    assert file.all() == b""
+    assert file.faults == ["not unpacked from byte 0 on: that takes more memory than 40 MiB"]
+    os.close(file.fd)
+    for nonsense in ("", "MemAvailable: \n", "MemAvailable: much kB\n"):
+        meminfo.write_text(nonsense)
+        assert compressed.memory_max() == compressed.MEMORY_MAX
+
+
+@pytest.mark.parametrize("name", list(WIDEST))
+def test_what_a_process_that_unpacks_really_holds(tmp_path, name):
+    """The widest file that is unpacked, full to its brim, costs its bound and no more, also when read twice."""
+    dice = random.Random(1)  # 70 MiB, more than the dictionary, and too little of it noise to last long
+    text = dice.randbytes(1 << 14).hex().encode() * (70 << 5) + dice.randbytes(100_000)
+    (tmp_path / name).write_bytes(xz(text, 64 << 20) if name == "x.xz" else zstd(text, 26))
+    code = (
+        "import os, resource, sys\n"
+        "from pathlib import Path\n"
+        "from everest_system.io.logs.compressed import Unpacked, packing_of\n"
+        "path = Path(sys.argv[1])\n"
+        "fd = os.open(path, os.O_RDONLY)\n"
+        "file = Unpacked(fd, path.stat().st_size, packing_of(fd, path), lambda: None, sys.exit)\n"
+        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "for _ in range(2):\n"
+        "    offset = 0\n"
+        "    while block := file.read(1 << 18, offset):\n"
+        "        offset += len(block)\n"
+        "print(offset, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", code, tmp_path / name], capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert int(told[0]) == len(text)
+    assert int(told[1]) * 1024 < compressed.MEMORY_MAX + (4 << 20)
 
 
 def test_frames_of_zstd_that_say_nothing(tmp_path):
