@@ -33,7 +33,8 @@ Crash = Annotated[
     typer.Option(
         "--crashes",
         help="In place of the timeline: let the service, and then the whole machine, die at every transaction, "
-        "and check what must hold all the same.",
+        "and check what must hold all the same. (An unsigned update that EVerest has forgotten ends only where the "
+        "scenario sets firmware.permission_timeout_s.)",
         show_default=False,
     ),
 ]
