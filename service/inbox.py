@@ -10,6 +10,7 @@ from datetime import datetime
 import structlog
 
 from everest_system.admission import Admission, RefusedError
+from everest_system.fsm.deadlines import Now
 from everest_system.fsm.events import Event
 from everest_system.fsm.firmware.events import PermissionGiven, UpdateRequested
 from everest_system.fsm.logs.events import UploadRequested
@@ -18,6 +19,7 @@ from everest_system.fsm.messages import (
     FirmwareUpdateRequest,
     HeartBeatId,
     ResetRequest,
+    ResetType,
     SystemTime,
     UpdateFirmwareResponse,
     UploadLogsRequest,
@@ -27,11 +29,15 @@ from everest_system.fsm.messages import (
 from everest_system.fsm.orders import Order, Reply, SetSystemTime
 from everest_system.fsm.platform.events import BootReasonAsked, ResetRequested
 from everest_system.fsm.presence.events import EverestSpoke, HeartbeatArrived
+from everest_system.fsm.presence.machine import life
 from everest_system.io.mqtt.codec import Command
 from everest_system.module import Module
+from everest_system.resets import Resets
 
 # What only a CSMS that has accepted EVerest can have caused.
 FROM_CSMS = frozenset({"update_firmware", "upload_logs", "reset", "set_system_time"})
+
+BUSY = "an update is being installed, or its boot confirmed"
 
 _log = structlog.get_logger(__name__)
 
@@ -49,6 +55,7 @@ class Inbox:
     """Reads the commands of all modules."""
 
     admission: Admission
+    resets: Resets
 
     def presence(self, command: Command) -> Event:
         """What a command shows of EVerest, whatever it means otherwise."""
@@ -56,32 +63,43 @@ class Inbox:
             return HeartbeatArrived(command.payload.root)
         return EverestSpoke(is_start=command.name == "get_boot_reason", is_from_csms=command.name in FROM_CSMS)
 
-    def read(self, command: Command, module: Module, now: datetime, *, busy: bool) -> Meaning:
+    def read(self, command: Command, module: Module, now: Now, *, busy: bool) -> Meaning:
         """What `command` of `module` means; `busy`: some update must not be interrupted."""
         meaning = Meaning()
         match command.name, command.payload:
             case "update_firmware", FirmwareUpdateRequest() as request:
-                self._update(request, command, module, now, meaning)
+                self._update(request, command, module, now.wall, meaning)
             case "upload_logs", UploadLogsRequest() as request:
-                self._upload(request, command, module, now, meaning)
+                self._upload(request, command, module, now.wall, meaning)
             case "allow_firmware_installation", _:
                 meaning.events.append(("firmware", PermissionGiven()))
             case "heartbeat", _:
                 pass  # it says nothing but that it came
-            case "is_reset_allowed", _:
-                meaning.orders.append(Reply(command.name, command.reply_to, not busy))
-                if busy:
-                    _log.info("reset not allowed: an update is being installed", module_id=module.module_id)
+            case "is_reset_allowed", ResetType() as kind:
+                refusal = self.resets.refusal(kind) or (BUSY if busy else "")
+                meaning.orders.append(Reply(command.name, command.reply_to, not refusal))
+                if refusal:
+                    _log.info(f"a {kind} reset is not allowed: {refusal}", module_id=module.module_id)
             case "reset", ResetRequest() as request:
-                reason = BootReason.SCHEDULED_RESET if request.scheduled else BootReason.REMOTE_RESET
-                meaning.events.append(("platform", ResetRequested(request.type, reason, busy)))
+                self._reset(request, module, meaning, busy=busy)
             case "set_system_time", SystemTime() as time:
                 meaning.orders.append(SetSystemTime(time, command.reply_to))
             case "get_boot_reason", _:
-                meaning.events.append(("platform", BootReasonAsked(command.reply_to)))
+                asker = life(module.presence.snapshot, now)
+                meaning.events.append(("platform", BootReasonAsked(command.reply_to, module.module_id, asker)))
             case name, _:
                 raise AssertionError(f"the codec gave a command without a meaning: {name}")
         return meaning
+
+    def _reset(self, request: ResetRequest, module: Module, meaning: Meaning, *, busy: bool) -> None:
+        refusal = self.resets.refusal(request.type)
+        if refusal:
+            _log.warning(f"a {request.type} reset is not done: {refusal}", module_id=module.module_id)
+            return
+        if busy:
+            _log.info(f"a {request.type} reset waits: {BUSY}", module_id=module.module_id)
+        reason = BootReason.SCHEDULED_RESET if request.scheduled else BootReason.REMOTE_RESET
+        meaning.events.append(("platform", ResetRequested(self.resets.meant(request.type), reason, busy)))
 
     def _update(
         self, request: FirmwareUpdateRequest, command: Command, module: Module, now: datetime, meaning: Meaning

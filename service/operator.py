@@ -7,6 +7,7 @@ from everest_system.fsm.messages import BootReason, ResetType
 from everest_system.fsm.platform.events import ResetRequested
 from everest_system.io.control.server import ControlRequest
 from everest_system.report import PLATFORM, report
+from everest_system.resets import Resets
 from everest_system.transaction import Transaction
 from everest_system.version import __version__
 
@@ -23,8 +24,8 @@ NOTHING_TO_DO = {
 class Operator:
     """Answers `status`, `pause`, `resume` and `reset`."""
 
-    def __init__(self, station: "Station") -> None:
-        self._station = station
+    def __init__(self, station: "Station", resets: Resets) -> None:
+        self._station, self._resets = station, resets
 
     def answer(self, transaction: Transaction, request: ControlRequest) -> None:
         """Do what is asked for; what came of it is said once `transaction` is stored."""
@@ -56,8 +57,11 @@ class Operator:
         if command == "reset":
             hard = arguments.get("type", ResetType.HARD) != ResetType.SOFT
             kind = ResetType.HARD if hard else ResetType.SOFT
+            refusal = self._resets.refusal(kind)
+            if refusal:
+                return {"error": f"no {kind} reset: {refusal}"}
             busy = self._station.is_busy
-            event = ResetRequested(kind, BootReason.LOCAL_RESET, busy)
+            event = ResetRequested(self._resets.meant(kind), BootReason.LOCAL_RESET, busy)
             taken = self._station.tell(transaction, PLATFORM, event)
             done = "the reset waits until the update has ended" if busy else "resetting"
         else:

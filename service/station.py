@@ -107,7 +107,7 @@ class Station:
         self._inbox = inbox
         self._pace = pace
         self._stored: dict[Key, str] = {}
-        self._operator = Operator(self)
+        self._operator = Operator(self, inbox.resets)
 
     # --- life ---
 
@@ -231,8 +231,7 @@ class Station:
             return
         module, command = received
         self._perceive(transaction, module, self._inbox.presence(command))
-        now = self.edges.clock.now()
-        meaning = self._inbox.read(command, module, now.wall, busy=self.is_busy)
+        meaning = self._inbox.read(command, module, self.edges.clock.now(), busy=self.is_busy)
         for machine, fact in meaning.events:
             self.tell(transaction, PLATFORM if machine == "platform" else (module.module_id, machine), fact)
         transaction.orders += [(module.module_id, "", order) for order in meaning.orders]

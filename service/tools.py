@@ -4,20 +4,26 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
+from typing import TYPE_CHECKING
 
 from everest_system.configuration.settings import Settings
 from everest_system.fsm.artifact import Artifact
 from everest_system.fsm.messages import FirmwareUpdateRequest
+from everest_system.fsm.platform.boot_reasons import BootFacts
 from everest_system.io.installers.port import Activation, Facts, Installer
 from everest_system.io.logs.masking import AUTHORIZATION, ID_TOKENS, PASSWORDS, Mask
 from everest_system.io.logs.sources import LogCommand, LogSource
-from everest_system.io.platforms.command import CommandPlatform
-from everest_system.io.platforms.dry_run import DryRunPlatform
+from everest_system.io.platforms.boot_evidence import told_reason, watchdog_has_reset
 from everest_system.io.platforms.port import Platform
+from everest_system.io.program import run
 from everest_system.io.removal import remove
 from everest_system.io.transfers.transfer import TransferSettings
 from everest_system.io.transfers.url import without_userinfo
 from everest_system.signing import SigningCertificates
+from everest_system.system_time import SystemTime, TimeRules
+
+if TYPE_CHECKING:
+    from everest_system.io.platforms.host_clock import Clocks
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +32,7 @@ class Tools:
 
     settings: Settings
     platform: Platform
+    system_time: SystemTime
     installers: Mapping[str, Installer]
     certificates: SigningCertificates
     sources: Mapping[str, LogSource]
@@ -56,9 +63,11 @@ class Tools:
             reserve_bytes=transfers.free_space_reserve_bytes,
         )
         firmware = settings.firmware
+        platform = _platform(settings)
         return cls(
             settings=settings,
-            platform=_platform(settings),
+            platform=platform,
+            system_time=SystemTime(platform, time_rules(settings), pretends=settings.platform.pretends),
             installers={module_id: _installer(settings, module_id) for module_id in settings.station.module_ids},
             certificates=SigningCertificates(
                 firmware.trust_anchors, firmware.crls, firmware.chain, firmware.crl_policy
@@ -169,18 +178,63 @@ def _installer(settings: Settings, module_id: str) -> Installer:
             raise NotImplementedError(f"{other}: `configuration.not_built` has to refuse it")
 
 
+def time_rules(settings: Settings) -> TimeRules:
+    """When the clock is left alone."""
+    return TimeRules(settings.platform.time_tolerance_s, settings.platform.time_despite_ntp)
+
+
+def boot_facts(settings: Settings, *, forgotten: bool) -> BootFacts:
+    """What the machine shows of its boot; a dry run's boots leave no marks.
+
+    Args:
+        settings: where to look.
+        forgotten: what was stored of boots and orders is lost.
+    """
+    platform = settings.platform
+    if platform.pretends:
+        return BootFacts(forgotten=forgotten)
+    watchdogs, file = platform.watchdog_dir, platform.boot_reason_file
+    return BootFacts(
+        told=None if file is None else told_reason(file),
+        watchdog=watchdogs is not None and watchdog_has_reset(watchdogs),
+        forgotten=forgotten,
+    )
+
+
 def _platform(settings: Settings) -> Platform:
+    if not settings.platform.pretends:
+        return _real_platform(settings, run)
+    from everest_system.io.platforms.dry_run import DryRunPlatform
+    from everest_system.io.platforms.rehearsal import RehearsedKernel, rehearse
+
+    if settings.platform.kind == "dry_run":
+        return DryRunPlatform(settings.station.state_dir)
+    return DryRunPlatform(settings.station.state_dir, _real_platform(settings, rehearse, RehearsedKernel()))
+
+
+def _real_platform(settings: Settings, run: Callable[..., int], clocks: "Clocks | None" = None) -> Platform:
     platform = settings.platform
     match platform.kind:
-        case "dry_run":
-            return DryRunPlatform(settings.station.state_dir)
+        case "systemd":
+            from everest_system.io.platforms.host_clock import HostClock
+            from everest_system.io.platforms.systemd import SystemdPlatform
+
+            return SystemdPlatform(
+                everest_unit=platform.systemd.everest_unit,
+                boot_id_file=platform.boot_id_file,
+                clock=HostClock(platform.systemd.hardware_clock, clocks, run),
+                run=run,
+            )
         case "command":
+            from everest_system.io.platforms.command import CommandPlatform
+
             command = platform.command
             return CommandPlatform(
                 reboot=command.reboot,
                 restart=command.restart,
                 set_time=command.set_time,
                 boot_id_file=platform.boot_id_file,
+                run=run,
             )
         case other:
-            raise NotImplementedError(f"{other}: `configuration.not_built` has to refuse it")
+            raise NotImplementedError(f"{other}: no platform of that kind does anything")

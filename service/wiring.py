@@ -11,7 +11,8 @@ from everest_system.fsm.firmware.states import FirmwareState
 from everest_system.fsm.logs.machine import LogsRules
 from everest_system.fsm.logs.states import ENDS as LOGS_ENDS
 from everest_system.fsm.logs.states import LogsState
-from everest_system.fsm.platform.machine import PlatformMachine
+from everest_system.fsm.platform.boot_reasons import BootFacts
+from everest_system.fsm.platform.machine import PlatformMachine, PlatformRules
 from everest_system.fsm.platform.snapshot import PlatformSnapshot
 from everest_system.fsm.presence.machine import PresenceRules
 from everest_system.inbox import Inbox
@@ -20,6 +21,7 @@ from everest_system.io.mqtt.topics import Topics
 from everest_system.io.store.store import Saved
 from everest_system.module import Module, Rules, snapshot
 from everest_system.report import PLATFORM
+from everest_system.resets import Resets
 from everest_system.station import Edges, Pace, Station
 
 
@@ -35,19 +37,22 @@ def topics(settings: Settings) -> list[Topics]:
     return [Topics(settings.mqtt.external_prefix, module_id) for module_id in settings.station.module_ids]
 
 
-def make_station(settings: Settings, saved: Saved, edges: Edges, admission: Admission, tidy: Tidy) -> Station:
-    """The station as it stopped, not yet started.
+def make_station(
+    settings: Settings, saved: Saved, edges: Edges, admission: Admission, tidy: Tidy, boot: BootFacts
+) -> Station:
+    """The station as it stopped, not yet started; `boot` is what the machine shows of its last boot.
 
     Raises:
         WorldError: what is saved cannot be read.
     """
     modules = load_modules(settings, saved)
     tidy_up(modules, tidy)
+    platform_rules = PlatformRules(reset_delay_s=settings.platform.reset.delay_s)
     return Station(
         edges,
         modules,
-        PlatformMachine(snapshot(PlatformSnapshot, saved.snapshots, PLATFORM)),
-        Inbox(admission),
+        PlatformMachine(snapshot(PlatformSnapshot, saved.snapshots, PLATFORM), platform_rules, boot),
+        Inbox(admission, Resets(settings.platform)),
         Pace(settings.station.status_interval_s, settings.station.communication_check_interval_s),
         saved.last_seq,
     )

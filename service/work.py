@@ -151,7 +151,7 @@ class Workshop:
 
     def _set_time(self, module_id: str, order: SetSystemTime, canceled: threading.Event) -> None:
         try:
-            done = self._tools.platform.set_time(order.time.root, canceled=canceled)
+            done = self._tools.system_time.set(order.time.root, canceled=canceled)
         except CanceledError:
             raise
         except WorldError as error:

@@ -23,9 +23,16 @@ class ResetRequested(Event):
 
 @dataclass(frozen=True, slots=True)
 class BootReasonAsked(Event):
-    """`get_boot_reason` came."""
+    """`get_boot_reason` came.
+
+    Attributes:
+        module_id: whose EVerest asks.
+        life: tells one EVerest of that module from the next, as far as heartbeats show it.
+    """
 
     reply_to: str | None
+    module_id: str
+    life: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,18 +1,32 @@
 """Resets and boots: the guards and actions that their table names."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
+from everest_system.fsm.events import Settled
 from everest_system.fsm.machine import TableMachine
 from everest_system.fsm.messages import BootReason, ResetType
 from everest_system.fsm.orders import RebootMachine, Reply, RestartEverest
+from everest_system.fsm.platform.boot_reasons import BootFacts, Evidence, judge
 from everest_system.fsm.platform.events import MachineBooted, ResetDue, ResetOverdue
-from everest_system.fsm.platform.snapshot import PlatformSnapshot
+from everest_system.fsm.platform.snapshot import PlatformSnapshot, Told
 from everest_system.fsm.platform.table import RECOVERY, TABLE
 
 DELIVERY_TIMEOUT_S = 60  # a reset does not wait longer than this for an update's end status to be delivered
 RESET_TIMEOUT_S = 300  # a reset that has not come by then will not: services may take long to stop
 TRIES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class PlatformRules:
+    """The configured part of the platform.
+
+    Attributes:
+        reset_delay_s: between a reset's acceptance and the reset, in seconds, from 0 on.
+    """
+
+    reset_delay_s: float = 2.0
 
 
 class PlatformMachine(TableMachine[PlatformSnapshot]):
@@ -21,6 +35,12 @@ class PlatformMachine(TableMachine[PlatformSnapshot]):
     name = "platform"
     table: Mapping[Any, Any] = TABLE
     recovery: Mapping[Any, str] = RECOVERY
+
+    def __init__(
+        self, snapshot: PlatformSnapshot, rules: PlatformRules | None = None, facts: BootFacts | None = None
+    ) -> None:
+        self._rules, self._facts = rules or PlatformRules(), facts or BootFacts()
+        super().__init__(snapshot)
 
     # --- resets ---
 
@@ -43,9 +63,19 @@ class PlatformMachine(TableMachine[PlatformSnapshot]):
         """The more thorough of two resets does for both."""
         self.draft.type, self.draft.reason = self.event.type, self.event.reason
 
+    def go_further_now(self) -> None:
+        """The restart on its way is not enough: what is done for it ends, and the machine boots."""
+        self.stop_work()
+        self.go_further()
+        self.draft.tries = 0
+
+    def let_answer_out(self) -> None:
+        """Whoever asked for the reset has an answer on its way, through what the reset takes down."""
+        self.set_timer(Settled, self._rules.reset_delay_s)
+
     def wait_for_next_end(self) -> None:
-        """While the end status was on its way, the next update came so far: its end is what counts now."""
-        self.clear_timers(ResetDue)
+        """An update came so far before the reset did: its end is what counts now."""
+        self.clear_timers(ResetDue, Settled)
 
     def give_way(self) -> None:
         """The reset did not come yet, and an update has come so far: order it again only when that has ended."""
@@ -81,6 +111,11 @@ class PlatformMachine(TableMachine[PlatformSnapshot]):
         """Nothing is waited for any longer."""
         self.clear_timers()
 
+    def look_for_boot_instead(self) -> None:
+        """After a start: a boot that came before the reset was ordered is as good as the reset."""
+        if self.look_for_boot():
+            self.raise_event(MachineBooted())
+
     def look_for_reset(self) -> None:
         """After a start: was it the reset, or did that fail to come?"""
         if self.look_for_boot():
@@ -104,17 +139,23 @@ class PlatformMachine(TableMachine[PlatformSnapshot]):
     def look_for_boot(self) -> bool:
         """After a start: note whether the machine has booted, and why."""
         booted = self.now.boot_id != self.draft.boot_id
+        reason = judge(Evidence(self._facts, booted, self.draft.intended, was_told=bool(self.draft.told)))
         if booted:
-            self._explain_boot(self.draft.intended or BootReason.POWER_UP)
             self.draft.boot_id, self.draft.intended = self.now.boot_id, None
-        elif self.draft.asked:  # whoever asks again in the same boot is an EVerest that started with us
-            self._explain_boot(BootReason.APPLICATION_RESET)
+        if reason is not None:
+            self._explain_boot(reason)
         return booted
 
     def tell_boot_reason(self) -> None:
-        """The same for as long as the boot lasts."""
-        self.draft.asked = True
-        self.order(Reply("get_boot_reason", self.event.reply_to, self.draft.boot_reason))
+        """The same to the same EVerest for as long as the boot lasts."""
+        module_id, life = self.event.module_id, self.event.life
+        told = self.draft.told.get(module_id)
+        if told is None:
+            told = Told(life=life, reason=self.draft.boot_reason)
+        elif told.life != life:  # and nobody had ordered that it starts anew
+            told = Told(life=life, reason=BootReason.APPLICATION_RESET)
+        self.draft.told = {**self.draft.told, module_id: told}
+        self.order(Reply("get_boot_reason", self.event.reply_to, told.reason))
 
     def _explain_boot(self, reason: BootReason) -> None:
-        self.draft.boot_reason, self.draft.asked = reason, False
+        self.draft.boot_reason, self.draft.told = reason, {}

@@ -1,8 +1,23 @@
 """What the station remembers of resets and boots."""
 
+from pydantic import BaseModel, ConfigDict, Field
+
 from everest_system.fsm.machine import Snapshot
 from everest_system.fsm.messages import BootReason, ResetType
 from everest_system.fsm.platform.states import PlatformState
+
+
+class Told(BaseModel):
+    """What an EVerest was told about the boot; when it asks again it hears the same.
+
+    Attributes:
+        life: tells it from the next EVerest.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    life: int
+    reason: BootReason
 
 
 class PlatformSnapshot(Snapshot):
@@ -14,8 +29,8 @@ class PlatformSnapshot(Snapshot):
         tries: how many times it was ordered.
         boot_id: the boot that the station last ran in; "" before its first start.
         intended: the reason of a reboot that was ordered and has not come yet.
-        boot_reason: why this boot came about.
-        asked: EVerest has asked for it.
+        boot_reason: why this boot came about, for whoever has not been told yet.
+        told: what each module's EVerest was told of it, by module id.
     """
 
     state: PlatformState = PlatformState.IDLE
@@ -25,4 +40,4 @@ class PlatformSnapshot(Snapshot):
     boot_id: str = ""
     intended: BootReason | None = None
     boot_reason: BootReason = BootReason.UNKNOWN
-    asked: bool = False
+    told: dict[str, Told] = Field(default={})

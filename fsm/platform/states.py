@@ -7,5 +7,6 @@ class PlatformState(StrEnum):
     """Whether a reset is on its way."""
 
     IDLE = "IDLE"
+    RESET_ACCEPTED = "RESET_ACCEPTED"
     RESET_PENDING = "RESET_PENDING"
     RESETTING = "RESETTING"

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from everest_system.fsm.deadlines import remaining
+from everest_system.fsm.deadlines import Now, remaining
 from everest_system.fsm.events import EverestRestarted, WordsLost
 from everest_system.fsm.machine import TableMachine
 from everest_system.fsm.orders import Tell
@@ -24,6 +24,7 @@ SILENT_BEATS = 2  # a silence shorter than this many heartbeats is none, however
 SLOWEST = 0.5  # after a silence, a number that grew slower than this share of the pace is another EVerest's
 KNOWN_WITHIN_S, KNOWN_WITHIN = 2.0, 0.05  # seconds, and a share of its age, that an EVerest's count may be off
 BASELINE = 5  # heartbeats that a pace is measured over: fewer may have come in a bunch
+GONE_BEATS = 2.5  # who asks after a silence this long is the EVerest whose first heartbeat is still to come
 ASSUMED_PERIOD_S = 1.0  # EVerest's default, by which it is known again while its pace is not measured
 
 
@@ -196,6 +197,7 @@ class PresenceMachine(TableMachine[PresenceSnapshot]):
     def meet_new_run(self) -> None:
         """Another EVerest: what the last one did not hear is to be said again."""
         registered, started = self.draft.next_registered_at is not None, self.draft.next_started
+        self.draft.lives += 1
         self._new_run()
         self.draft.registered, self.draft.has_started = registered, started
         self._begin_counting(None, met=0)
@@ -308,6 +310,16 @@ class PresenceMachine(TableMachine[PresenceSnapshot]):
     def stop_waiting(self) -> None:
         """Results have waited for the registration for as long as they may."""
         self.draft.waited = True
+
+
+def life(presence: PresenceSnapshot, now: Now) -> int:
+    """A number for the EVerest that speaks now, as far as heartbeats tell it from the one before.
+
+    Words alone show nothing: who asks twice what EVerest asks once in its life may be an operator.
+    """
+    period_s = presence.period_s or ASSUMED_PERIOD_S
+    is_next = presence.number is not None and now.monotonic - presence.heard_at > GONE_BEATS * period_s
+    return presence.lives + 1 if is_next else presence.lives
 
 
 def is_listening(presence: PresenceSnapshot, run: int) -> bool:

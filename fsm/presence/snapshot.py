@@ -45,6 +45,7 @@ class PresenceSnapshot(Snapshot):
         has_started: what EVerest says once in its life came in this run.
         registered: its CSMS has accepted it in this run, whether or not it is present now.
         words_count: in the absence of heartbeats, any message shows that EVerest is there.
+        lives: how many EVerests heartbeats have shown to begin since our start.
         lost_at: when our connection broke, since which words of this run may have been lost; None: it did not.
         waited: the time that results wait for the registration of this run is over.
         next_started: what EVerest says once in its life came since the last heartbeat, and not from this run.
@@ -66,6 +67,7 @@ class PresenceSnapshot(Snapshot):
     period_s: float | None = Field(default=None, exclude=True)
     has_spoken: bool = Field(default=False, exclude=True)
     words_count: bool = Field(default=False, exclude=True)
+    lives: int = Field(default=0, exclude=True)
     lost_at: float | None = Field(default=None, exclude=True)
     waited: bool = Field(default=False, exclude=True)
     has_started: bool = Field(default=False, exclude=True)

@@ -5,21 +5,18 @@ or restarts may take this service down with it and so outlives it; its output is
 `{time}`, as RFC 3339 text in UTC; without `{time}` it comes last.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 from threading import Event
 from typing import Final
 
 from everest_system.fsm.timestamps import format_rfc3339
-from everest_system.io.platforms.port import PlatformError, Reboot
+from everest_system.io.platforms.port import SET_TIME_TIMEOUT_S, PlatformError, Reboot
 from everest_system.io.program import ProgramError, fill, run
 
 TIMEOUT_S: Final = 60.0
 """How long each program may take."""
-
-SET_TIME_TIMEOUT_S: Final = 5.0
-"""How long the one that sets the clock may take: its caller waits for the answer, and does nothing else meanwhile."""
 
 _LONGEST_BOOT_ID: Final = 128
 
@@ -33,6 +30,7 @@ class CommandPlatform:
         set_time: sets the clock.
         boot_id_file: holds the boot id.
         timeout_s: how long each may take, in seconds.
+        run: runs a program, as `io.program.run` does.
     """
 
     def __init__(
@@ -43,9 +41,10 @@ class CommandPlatform:
         set_time: Sequence[str],
         boot_id_file: Path,
         timeout_s: float = TIMEOUT_S,
+        run: Callable[..., int] = run,
     ) -> None:
         self._reboot, self._restart, self._set_time = tuple(reboot), tuple(restart), tuple(set_time)
-        self._boot_id_file, self._timeout_s = boot_id_file, timeout_s
+        self._boot_id_file, self._timeout_s, self._run_program = boot_id_file, timeout_s, run
 
     def boot_id(self) -> str:
         """Return what stands in the boot id file.
@@ -95,7 +94,7 @@ class CommandPlatform:
             raise PlatformError(f"{key} names no program")
         try:
             limit_s = self._timeout_s if timeout_s is None else timeout_s
-            code = run(argv, timeout_s=limit_s, canceled=canceled, detached=detached)
+            code = self._run_program(argv, timeout_s=limit_s, canceled=canceled, detached=detached)
         except ProgramError as error:
             raise PlatformError(f"{key}: {error}") from error
         if code != 0:

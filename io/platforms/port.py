@@ -26,9 +26,12 @@ Example, a platform without a clock of its own and with a reboot button:
 from datetime import datetime
 from enum import StrEnum
 from threading import Event
-from typing import Protocol
+from typing import Final, Protocol
 
 from everest_system.fsm.errors import WorldError
+
+SET_TIME_TIMEOUT_S: Final = 5.0
+"""How long setting the clock may take: EVerest waits for the answer, and does nothing else meanwhile."""
 
 
 class PlatformError(WorldError):

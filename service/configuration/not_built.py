@@ -9,5 +9,3 @@ def not_built(settings: Settings) -> Iterator[str]:
     """One line for each key that asks for something that is not there yet, with what there is."""
     if settings.firmware.installer == "rauc":
         yield 'firmware.installer: "rauc" is not in this version; use "slots" or "command"'
-    if settings.platform.kind == "systemd":
-        yield 'platform.kind: "systemd" is not in this version; use "dry_run" or "command"'

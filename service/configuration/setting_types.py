@@ -106,6 +106,11 @@ Name = Annotated[
     AfterValidator(_plain),
     Words("a name or an address, without blanks"),
 ]
+UnitName = Annotated[
+    str,
+    Field(max_length=255, pattern=r"^[A-Za-z0-9_.@:\\][A-Za-z0-9_.@:\\-]*\z"),
+    Words("the name of a systemd unit"),
+]
 TopicPrefix = Annotated[
     str,
     Field(max_length=1024, pattern=r"^[^+#]*$"),

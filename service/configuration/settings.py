@@ -27,10 +27,13 @@ from everest_system.configuration.setting_types import (
     Section,
     Text,
     TopicPrefix,
+    UnitName,
     contradiction,
     needs_partner,
 )
 from everest_system.configuration.transfer_settings import Logs, Transfers
+
+ResetChoice = Literal["reboot", "restart", "refuse"]
 
 
 class Tls(Section):
@@ -151,6 +154,35 @@ class PlatformCommand(Section):
     )
 
 
+class PlatformReset(Section):
+    """What a reset does, by the type asked for. OCPP 1.6 asks for `Soft` or `Hard`, OCPP 2.x for `NotSpecified`."""
+
+    hard: ResetChoice = Field(
+        default="reboot",
+        description=(
+            "What `Hard` does: `reboot` the machine, `restart` EVerest only, or `refuse`: `is_reset_allowed` says no."
+        ),
+    )
+    soft: ResetChoice = Field(default="restart", description="What `Soft` does.")
+    not_specified: ResetChoice = Field(default="reboot", description="What a reset without a type does.")
+    delay_s: Seconds = Field(
+        default=2.0, description="Seconds between a reset's acceptance and the reset: EVerest's answer gets out."
+    )
+
+
+class PlatformSystemd(Section):
+    """The platform `systemd`: `systemctl` reboots and restarts, the clock is set by `clock_settime` or timedated."""
+
+    everest_unit: UnitName = Field(default="everest.service", description="EVerest's unit, which a restart restarts.")
+    hardware_clock: OptionalPath = Field(
+        default=Path("/dev/rtc0"),
+        description=(
+            "Device of the hardware clock, set together with the clock where it exists and may be written; none: leave "
+            "it alone."
+        ),
+    )
+
+
 class Platform(Section):
     """The machine underneath."""
 
@@ -159,6 +191,12 @@ class Platform(Section):
         description=(
             "Who reboots the machine and sets its clock. `dry_run` changes nothing on it: a reboot restarts the "
             "station in place."
+        ),
+    )
+    dry_run: bool = Field(
+        default=False,
+        description=(
+            "Whatever the kind: log what would be done, program by program, and do as `dry_run` does instead."
         ),
     )
     boot_id_file: RequiredPath = Field(
@@ -178,7 +216,31 @@ class Platform(Section):
         description="Attempts in all, in one boot, before new firmware counts as unhealthy and is rolled back.",
     )
     health_check_interval_s: RetryInterval = Field(default=10.0, description="Seconds between two attempts.")
+    time_tolerance_s: Seconds = Field(
+        default=2.0, description="Seconds that the clock may be off before `set_system_time` sets it."
+    )
+    time_despite_ntp: bool = Field(
+        default=False, description="Set the clock also while NTP keeps it; else NTP is taken to know better."
+    )
+    watchdog_dir: OptionalPath = Field(
+        default=Path("/sys/class/watchdog"),
+        description="Folder of the watchdogs, whose marks tell of a boot that they brought; none: do not look.",
+    )
+    boot_reason_file: OptionalPath = Field(
+        default=None,
+        description=(
+            "File that a program of yours writes in each boot before the service starts, if the board knows why it "
+            "booted: one of EVerest's boot reasons. It counts where nothing had ordered the boot."
+        ),
+    )
+    reset: PlatformReset = PlatformReset()
+    systemd: PlatformSystemd = PlatformSystemd()
     command: PlatformCommand = PlatformCommand()
+
+    @property
+    def pretends(self) -> bool:
+        """Nothing is really done to the machine."""
+        return self.dry_run or self.kind == "dry_run"
 
     @model_validator(mode="after")
     def _agrees(self) -> Self:

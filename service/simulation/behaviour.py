@@ -76,6 +76,7 @@ class WorldBehaviour(Table):
         archive_mb: the archive's size, in megabytes.
         certificate: what the admission finds about a signing certificate.
         set_time: what becomes of an order to set the clock.
+        ntp: whether NTP keeps the clock.
         ack_s: how long the broker takes to acknowledge.
         lost_acks: how many of its next acknowledgements are lost with the connection.
     """
@@ -103,6 +104,7 @@ class WorldBehaviour(Table):
     archive_mb: float = Field(default=4.0, gt=0)
     certificate: Literal["ok", "invalid", "revoked"] = "ok"
     set_time: Literal["ok", "not_ours", "fails"] = "ok"
+    ntp: bool = False
     ack_s: Duration = 0.0
     lost_acks: int = Field(default=0, ge=0)
 

@@ -303,12 +303,13 @@ def _answers(simulation: Simulation) -> Iterator[str]:
     if simulation.life is None:
         yield "the service does not run"
         return
-    time = format_rfc3339(simulation.clock.true_wall)
+    wanted = simulation.clock.true_wall
+    sets = simulation.world.behaviour.set_time == "ok" and simulation.would_set_clock(wanted)
     asked = [
         (simulation.everest(module_id).ask(command, payload), expected)
         for module_id in simulation.settings.station.module_ids
         for command, payload, expected in (
-            ("set_system_time", time, simulation.world.behaviour.set_time == "ok"),
+            ("set_system_time", format_rfc3339(wanted), sets),
             ("is_reset_allowed", "Soft", True),
             ("get_boot_reason", None, None),
         )

@@ -86,7 +86,7 @@ class Step(Table):
         reply: the reply expected; of `upload_logs` only its status. `""`: none. Of the operator: `done` or `error`.
         module: whose EVerest, or which update the operator means; the first one by default.
         world: new behaviour, by the keys of `[world]`.
-        machine: the machine's power.
+        machine: its power is cut, or its watchdog resets it.
         service: `kill` as SIGKILL does, `stop` as SIGTERM.
         broker: `cut` only ends the station's connection.
         clock: set the wall clock: forward (`"+2h"`), back (`"-3d"`), or to a date and time.
@@ -105,7 +105,7 @@ class Step(Table):
     reply: Any = None
     module: str | None = None
     world: WorldBehaviour | None = None
-    machine: Literal["cut_power"] | None = None
+    machine: Literal["cut_power", "watchdog"] | None = None
     service: Literal["kill", "stop", "start"] | None = None
     broker: Literal["down", "up", "refusing", "cut"] | None = None
     clock: Any = None

@@ -5,6 +5,7 @@ from typing import Any
 
 from everest_system.admission import Admission
 from everest_system.configuration.settings import Settings
+from everest_system.fsm.platform.boot_reasons import BootFacts
 from everest_system.io.logs.sources import LogSource
 from everest_system.io.trust.verification_error import CertificateError
 from everest_system.ports import BootedInPlace
@@ -31,6 +32,7 @@ class ServiceLife:
         machine: whom power and clock belong to.
         boot_in_place: called when a dry run's reboot wants the service to start anew.
         watch: where the service may die.
+        boot: what the machine shows of its last boot.
 
     Attributes:
         reactor, station, wire, workshop: as they are in this life.
@@ -47,6 +49,7 @@ class ServiceLife:
         machine: Machine,
         boot_in_place: Callable[[], None],
         watch: Watch,
+        boot: BootFacts,
     ) -> None:
         self._settings, self._boot_in_place = settings, boot_in_place
         self.reactor = Reactor(clock, self._handle)
@@ -59,7 +62,7 @@ class ServiceLife:
             WatchedWire(self.wire, watch),
             WatchedWorkshop(self.workshop, watch),
         )
-        self.station = make_station(settings, memory.load(), edges, _admission(settings, world), world.tidy)
+        self.station = make_station(settings, memory.load(), edges, _admission(settings, world), world.tidy, boot)
 
     def start(self) -> None:
         """Go on where the life before has ended."""

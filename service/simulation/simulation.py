@@ -25,6 +25,7 @@ from structlog.testing import capture_logs
 
 from everest_system.configuration.settings import Settings
 from everest_system.fsm.orders import SetSystemTime
+from everest_system.fsm.platform.boot_reasons import BootFacts
 from everest_system.io.control.server import ControlRequest
 from everest_system.io.mqtt.topics import Topics
 from everest_system.ports import BootedInPlace
@@ -39,8 +40,10 @@ from everest_system.simulation.memory import FakeMemory
 from everest_system.simulation.service_life import ServiceLife
 from everest_system.simulation.time_jumps import TimeJumps
 from everest_system.simulation.world import World
+from everest_system.system_time import TimeRules
 
 STARTS = datetime(2026, 11, 22, 8, tzinfo=UTC)
+BUILT = datetime(2026, 11, 1, tzinfo=UTC)  # as if the service had been built before any scenario begins
 
 
 class Simulation:
@@ -84,6 +87,7 @@ class Simulation:
         self.stepped_at = self._chronicle.stepped_at
         self._watch = watch or Watch()
         self._power_is_on = True
+        self._watchdog_bit = False
         self._stack = ExitStack()
         prefix = settings.mqtt.external_prefix
         self._everests = {
@@ -168,6 +172,7 @@ class Simulation:
                 self,
                 self._boot_in_place,
                 self._watch,
+                BootFacts(watchdog=self._watchdog_bit),
             )
             self._survive(self.life.start)
 
@@ -230,9 +235,10 @@ class Simulation:
         if "lost_acks" in given.model_fields_set:
             self.broker.lost_acks = given.lost_acks
 
-    def cut_power(self, away_s: float) -> None:
-        """End everything that runs, here and now; the machine boots when the power is back after `away_s`."""
-        self.tell("world", "the machine goes down")
+    def cut_power(self, away_s: float, *, by_watchdog: bool = False) -> None:
+        """End everything that runs, here and now; the machine boots after `away_s`, perhaps with a watchdog's mark."""
+        self.tell("world", "the watchdog resets the machine" if by_watchdog else "the machine goes down")
+        self._watchdog_bit = by_watchdog
         self._power_is_on = False
         self.kill_service(None)
         self.end_everest("the machine goes down", None)
@@ -247,7 +253,7 @@ class Simulation:
 
     def order_reboot(self) -> None:
         """Take an order to reboot; a dry run only pretends."""
-        if self.settings.platform.kind == "dry_run":
+        if self.settings.platform.pretends:
             self.tell("station", "pretends to reboot")
             self.clock.boot()
             if self.life is not None:
@@ -270,14 +276,20 @@ class Simulation:
         self.agenda.after(away_s, come_up)
 
     def set_clock(self, order: SetSystemTime) -> bool:
-        """Set the wall clock as the CSMS wants."""
-        if self.settings.platform.kind == "dry_run":
+        """Set the wall clock as the CSMS wants, by the rules of `everest_system.system_time`."""
+        if self.settings.platform.pretends:
             return True
-        if self.world.behaviour.set_time != "ok":
+        if self.world.behaviour.set_time != "ok" or not self.would_set_clock(order.time.root):
             return False
-        if abs((order.time.root - self.clock.wall).total_seconds()) >= 1:
-            self.set_wall(order.time.root, "station")
+        self.set_wall(order.time.root, "station")
         return True
+
+    def would_set_clock(self, to: datetime) -> bool:
+        """Whether the rules let the station set its clock."""
+        platform = self.settings.platform
+        rules = TimeRules(platform.time_tolerance_s, platform.time_despite_ntp, BUILT)
+        near = rules.is_near(to, self.clock.wall)
+        return not near and not rules.objection(to, self.clock.wall, lambda: self.world.behaviour.ntp)
 
     # --- inside: the service ---
 

@@ -70,7 +70,8 @@ class Steps:
             simulation.tell("world", f"behaves otherwise: {given}")
             simulation.change_world(step.world)
         elif step.machine is not None:
-            simulation.cut_power(_or(step.away, simulation.world.behaviour.boot_s))
+            away_s = _or(step.away, simulation.world.behaviour.boot_s)
+            simulation.cut_power(away_s, by_watchdog=step.machine == "watchdog")
         elif step.service is not None:
             self._handle_service(step)
         elif step.broker is not None:

@@ -15,7 +15,7 @@ from everest_system.fsm.presence.snapshot import PresenceSnapshot
 
 PLATFORM_EVENTS = [
     *(resets.ResetRequested(kind, BootReason.REMOTE_RESET, busy) for kind in ResetType for busy in (True, False)),
-    resets.BootReasonAsked(None),
+    *(resets.BootReasonAsked(None, "system_api", life) for life in (0, 1)),
     resets.FirmwareRebootOrdered(restart=True),
     resets.FirmwareRebootOrdered(restart=False),
     resets.FirmwareSettled(),
@@ -64,7 +64,12 @@ def test_no_walk_of_the_platform_ends_in_a_bug(choices):
         events = [lambda event=event: driver.take(event) for event in PLATFORM_EVENTS]
         moves = [*events, *common(driver), *works(driver)]
         moves[choice % len(moves)]()
-        expected = {"IDLE": [set()], "RESET_PENDING": [set(), {"ResetDue"}], "RESETTING": [{"ResetOverdue"}]}
+        expected = {
+            "IDLE": [set()],
+            "RESET_ACCEPTED": [{"Settled"}],
+            "RESET_PENDING": [set(), {"ResetDue"}],
+            "RESETTING": [{"ResetOverdue"}],
+        }
         assert set(driver.snapshot.timers) in expected[driver.state]
 
 

@@ -14,7 +14,7 @@ WIRE = [
 def test_never_queued() -> None:
     """A reply that cannot go out at once is never sent: its caller has given up when the broker is back."""
     with virtual() as simulation:
-        question = simulation.everest().ask("set_system_time", "2026-11-22T08:00:10.000Z")
+        question = simulation.everest().ask("set_system_time", "2026-11-22T08:30:00.000Z")
         life = simulation.life
         assert life is not None
         assert life.turn()  # the request is taken, its work is under way
@@ -30,7 +30,7 @@ def test_never_queued() -> None:
 def test_forgotten_with_the_service() -> None:
     """What was asked of a service that was killed is not answered by the next one."""
     with virtual() as simulation:
-        question = simulation.everest().ask("set_system_time", "2026-11-22T08:00:10.000Z")
+        question = simulation.everest().ask("set_system_time", "2026-11-22T08:30:00.000Z")
         simulation.kill_service(1)
         simulation.run_for(60)
         assert question.replies == []
@@ -46,7 +46,7 @@ def test_no_time_passes() -> None:
             everest.ask("update_firmware", {**SIGNED, "request_id": 2}),
             everest.ask("upload_logs", UPLOAD),
             everest.ask("is_reset_allowed", "Soft"),
-            everest.ask("set_system_time", "2026-11-22T08:01:10.000Z"),
+            everest.ask("set_system_time", "2026-11-22T08:30:00.000Z"),
             everest.ask("get_boot_reason"),
             everest.ask("configure_network", {"request_id": 1}),
         ]
@@ -74,7 +74,7 @@ def test_same_reply_topic_for_another_command() -> None:
     """A request is known by its command and its replyTo: with another command's replyTo it gets its own reply."""
     with virtual() as simulation:
         reply_to = "everest_api/1/system/system_api/m2e/reply/fixed"
-        for command, payload in [("is_reset_allowed", "Hard"), ("set_system_time", "2026-11-22T08:00:10.000Z")] * 2:
+        for command, payload in [("is_reset_allowed", "Hard"), ("set_system_time", "2026-11-22T08:30:00.000Z")] * 2:
             message = {"headers": {"replyTo": reply_to}, "payload": payload}
             simulation.everest().tell(command, json.dumps(message).encode())
             simulation.run_for(1)

@@ -55,7 +55,7 @@ def test_clock_that_fails_in_an_unknown_way(
         raise ZeroDivisionError
 
     monkeypatch.setattr(type(tools.platform), "set_time", broken)
-    workshop.carry_out("system_api", "", SetSystemTime(SystemTime.model_validate("2026-11-22T08:00:00Z"), "topic"))
+    workshop.carry_out("system_api", "", SetSystemTime(SystemTime.model_validate("2030-11-22T08:00:00Z"), "topic"))
     assert posted.get(timeout=5) == SystemTimeSet("system_api", "topic", done=False)
 
 

@@ -77,6 +77,8 @@ EXAMPLES: dict[str, Any] = {
     "file_name": "logs.tar.gz",
     "length": 4096,
     "number": 12,
+    "module_id": "system_api",
+    "life": 0,
     "is_start": False,
     "is_from_csms": False,
     "type": ResetType.HARD,

@@ -3,6 +3,7 @@
 import pytest
 from support.machine_driver import MachineDriver
 
+from everest_system.fsm.events import Settled
 from everest_system.fsm.messages import BootReason, ResetType
 from everest_system.fsm.orders import RebootMachine, RestartEverest, StopWork
 from everest_system.fsm.platform.events import (
@@ -10,14 +11,13 @@ from everest_system.fsm.platform.events import (
     EverestRestartDone,
     FirmwareBusy,
     FirmwareHeard,
-    FirmwareRebootOrdered,
     FirmwareSettled,
     ResetDue,
     ResetFailed,
     ResetOverdue,
     ResetRequested,
 )
-from everest_system.fsm.platform.machine import PlatformMachine
+from everest_system.fsm.platform.machine import PlatformMachine, PlatformRules
 from everest_system.fsm.platform.snapshot import PlatformSnapshot
 from everest_system.fsm.platform.states import PlatformState as S
 
@@ -36,8 +36,17 @@ def platform():
 
 
 def boot_reason(driver):
-    driver.take(BootReasonAsked("reply/boot"))
+    driver.take(BootReasonAsked("reply/boot", "system_api", life=0))
     return driver.replies[-1]
+
+
+def resetting(reset):
+    """A platform whose reset is on its way."""
+    driver = platform()
+    driver.take(reset)
+    driver.fire(Settled)
+    assert driver.state is S.RESETTING
+    return driver
 
 
 @pytest.mark.parametrize(
@@ -45,11 +54,13 @@ def boot_reason(driver):
     [(ResetType.HARD, RebootMachine), (ResetType.NOT_SPECIFIED, RebootMachine), (ResetType.SOFT, RestartEverest)],
 )
 @pytest.mark.parametrize("reason", [REMOTE, SCHEDULED, BootReason.LOCAL_RESET])
-def test_a_reset_is_done_at_once(kind, order, reason):
+def test_a_reset_is_done_once_its_answer_is_out(kind, order, reason):
     """A soft reset restarts EVerest, any other one reboots; the boot after it says why."""
     driver = platform()
     assert boot_reason(driver) == BootReason.POWER_UP
     driver.take(ResetRequested(kind, reason, busy=False))
+    assert (driver.state, driver.left(Settled), len(driver.orders)) == (S.RESET_ACCEPTED, 2, 1)
+    driver.fire(Settled)
     assert [type(each) for each in driver.orders if not hasattr(each, "value")] == [order]
     assert driver.left(ResetOverdue) == 300
     if order is RebootMachine:
@@ -95,8 +106,7 @@ def test_a_reset_waits_for_the_next_update_too_when_that_has_come_so_far():
 
 def test_a_reset_that_does_not_come_gives_way_to_an_update():
     """B11.FR.06: while an update installs, a reset that has not come is not ordered again; behind its end it is."""
-    driver = platform()
-    driver.take(HARD)
+    driver = resetting(HARD)
     driver.take(FirmwareBusy())
     assert (driver.state, driver.snapshot.timers) == (S.RESET_PENDING, {})
     driver.take(FirmwareSettled())
@@ -124,20 +134,86 @@ def test_the_more_thorough_of_two_waiting_resets_is_done(first, second, order, r
     assert driver.snapshot.reason == reason
 
 
-def test_a_second_reset_on_its_way_changes_nothing():
+@pytest.mark.parametrize(("first", "second"), [(SOFT, SOFT), (HARD, SOFT), (HARD, HARD)])
+@pytest.mark.parametrize("is_on_its_way", [True, False])
+def test_a_second_reset_that_is_no_more_thorough_changes_nothing(first, second, is_on_its_way):
     """One reset is enough."""
+    driver = resetting(first) if is_on_its_way else platform()
+    if not is_on_its_way:
+        driver.take(first)
+    before = driver.snapshot
+    for event in (second, FirmwareSettled(), FirmwareHeard()):
+        assert not driver.take(event).taken
+    assert driver.snapshot == before
+
+
+def test_a_reboot_does_not_wait_for_a_restart_on_its_way():
+    """Whoever asked for the reboot was told that it comes; the restart's work is stopped, its answer dropped."""
+    driver = resetting(SOFT)
+    driver.fire(ResetOverdue)
+    restart = driver.snapshot.work
+    driver.take(ResetRequested(ResetType.HARD, SCHEDULED, busy=False))
+    assert [type(order) for order in driver.orders[-2:]] == [StopWork, RebootMachine]
+    assert (driver.state, driver.snapshot.tries, driver.waits_for(ResetOverdue)) == (S.RESETTING, 1, True)
+    assert not driver.take(EverestRestartDone(restart)).taken
+    driver.restart(boot=True)
+    assert boot_reason(driver) == SCHEDULED
+
+
+def test_a_reboot_takes_the_place_of_a_restart_whose_answer_is_not_out():
+    """The more thorough of two does for both, at the time of the first."""
     driver = platform()
     driver.take(SOFT)
-    assert not driver.take(HARD).taken
-    assert not driver.take(FirmwareHeard()).taken
-    assert len(driver.orders) == 1
+    driver.clock.advance(1.5)
+    driver.take(HARD)
+    assert driver.left(Settled) == 0.5
+    driver.fire(Settled)
+    assert [type(order) for order in driver.orders] == [RebootMachine]
+
+
+def test_an_update_that_comes_so_far_before_the_answer_is_out_is_not_interrupted():
+    """B11.FR.06: the reset is kept until the update's end."""
+    driver = platform()
+    driver.take(HARD)
+    driver.take(FirmwareBusy())
+    assert (driver.state, driver.snapshot.timers) == (S.RESET_PENDING, {})
+    driver.take(FirmwareSettled())
+    driver.take(FirmwareHeard())
+    assert driver.state is S.RESETTING
+
+
+def test_the_delay_is_configured():
+    """platform.reset.delay_s, from 0 on."""
+    driver = MachineDriver(lambda snapshot: PlatformMachine(snapshot, PlatformRules(0.0)), PlatformSnapshot())
+    driver.restart()
+    driver.take(HARD)
+    assert driver.left(Settled) == 0
+
+
+def test_a_crash_before_the_answer_is_out_keeps_the_reset():
+    """It is accepted; what is left of the delay passes, and it is done."""
+    driver = platform()
+    driver.take(HARD)
+    driver.clock.advance(1.5)
+    driver.restart()
+    assert (driver.state, driver.left(Settled)) == (S.RESET_ACCEPTED, 0.5)
+    driver.fire(Settled)
+    assert driver.state is S.RESETTING
+
+
+def test_a_boot_before_the_reset_was_ordered_is_as_good():
+    """The machine does not boot twice; nothing had ordered the boot that came."""
+    driver = platform()
+    driver.take(HARD)
+    driver.restart(boot=True)
+    assert (driver.state, driver.snapshot.timers, driver.orders) == (S.IDLE, {}, [])
+    assert boot_reason(driver) == BootReason.POWER_UP
 
 
 @pytest.mark.parametrize("reset", [HARD, SOFT])
 def test_a_reset_that_does_not_come_is_tried_three_times(reset):
     """Each try stops the one before, and after the third nothing is under way any more."""
-    driver = platform()
-    driver.take(reset)
+    driver = resetting(reset)
     works = [driver.snapshot.work]
     for tries in (2, 3):
         driver.fire(ResetOverdue)
@@ -156,75 +232,18 @@ def test_a_reset_that_does_not_come_is_tried_three_times(reset):
 
 def test_a_reset_that_fails_is_given_up():
     """The station stays what it was, and takes the next reset."""
-    driver = platform()
-    driver.take(HARD)
+    driver = resetting(HARD)
     driver.report(ResetFailed, "no permission")
     assert (driver.state, driver.snapshot.timers) == (S.IDLE, {})
     driver.take(HARD)
+    driver.fire(Settled)
     assert (driver.state, driver.snapshot.tries) == (S.RESETTING, 1)
 
 
 def test_a_crash_before_the_reset_tries_again():
     """A start in the same boot means that the reset did not come; one in another boot, that it did."""
-    driver = platform()
-    driver.take(HARD)
+    driver = resetting(HARD)
     driver.restart()
     assert (driver.state, len(driver.ordered(RebootMachine))) == (S.RESETTING, 2)
     driver.restart(boot=True)
     assert (driver.state, boot_reason(driver)) == (S.IDLE, REMOTE)
-
-
-# --- boot reasons ---
-
-
-@pytest.mark.parametrize("state", list(S))
-def test_the_boot_reason_is_told_in_every_state(state):
-    """EVerest's OCPP module ends without an answer; asking again in the same boot changes nothing."""
-    driver = platform()
-    if state is not S.IDLE:
-        driver.take(HARD_LATER if state is S.RESET_PENDING else HARD)
-    assert driver.state is state
-    assert [boot_reason(driver), boot_reason(driver)] == [BootReason.POWER_UP] * 2
-
-
-@pytest.mark.parametrize("restart", [True, False])
-@pytest.mark.parametrize("state", list(S))
-def test_the_boot_into_new_firmware_is_a_firmware_update(state, restart):
-    """L01.FR.32: boot reason FirmwareUpdate, also when only EVerest was restarted."""
-    driver = platform()
-    if state is not S.IDLE:
-        driver.take(SOFT_LATER if state is S.RESET_PENDING else HARD)
-    driver.take(FirmwareRebootOrdered(restart=restart))
-    if restart:
-        assert boot_reason(driver) == BootReason.FIRMWARE_UPDATE
-    else:
-        driver.restart(boot=True)
-        assert boot_reason(driver) == BootReason.FIRMWARE_UPDATE
-
-
-def test_a_boot_nobody_ordered_is_a_power_up():
-    """A second boot does not inherit the reason of the first."""
-    driver = platform()
-    driver.take(HARD)
-    driver.restart(boot=True)
-    driver.restart(boot=True)
-    assert boot_reason(driver) == BootReason.POWER_UP
-
-
-def test_a_reboot_that_never_came_explains_no_later_boot():
-    """When the update ends without its reboot, the next boot is not the update's."""
-    driver = platform()
-    driver.take(FirmwareRebootOrdered(restart=False))
-    driver.take(FirmwareSettled())
-    driver.restart(boot=True)
-    assert boot_reason(driver) == BootReason.POWER_UP
-
-
-@pytest.mark.parametrize(("asked", "reason"), [(True, BootReason.APPLICATION_RESET), (False, BootReason.POWER_UP)])
-def test_a_restart_of_the_software_alone_is_told_as_that(asked, reason):
-    """Whoever asks again in the same boot started anew with us."""
-    driver = platform()
-    if asked:
-        boot_reason(driver)
-    driver.restart()
-    assert boot_reason(driver) == reason

@@ -14,7 +14,7 @@ from everest_system.fsm.presence.events import (
     HeartbeatsNeverCame,
     RegistrationTimedOut,
 )
-from everest_system.fsm.presence.machine import BASELINE, PresenceMachine, PresenceRules, is_listening
+from everest_system.fsm.presence.machine import BASELINE, PresenceMachine, PresenceRules, is_listening, life
 from everest_system.fsm.presence.snapshot import PresenceSnapshot
 from everest_system.fsm.presence.states import PresenceState as S
 
@@ -531,3 +531,26 @@ def test_an_everest_that_began_after_the_broker_went_is_another_one():
     presence.take(BrokerFound())
     presence.take(HeartbeatArrived(3))
     assert (presence.state, presence.runs) == (S.PRESENT, 1)
+
+
+# --- lives ---
+
+
+def test_another_life_is_what_heartbeats_show():
+    """Asking twice shows nothing; a heartbeat that begins anew does, and so does a question after a silence."""
+    presence = Presence()
+
+    def asking():
+        presence.take(START)
+        return life(presence.snapshot, presence.clock.now())
+
+    assert [asking(), asking()] == [0, 0]
+    presence.beat(0, 1, 2)
+    presence.clock.advance(2.5)
+    assert asking() == 0
+    presence.clock.advance(0.1)
+    assert asking() == 1
+    presence.beat(0)
+    assert asking() == 1
+    presence.beat(1, 2, 0)
+    assert asking() == 2

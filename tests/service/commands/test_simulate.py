@@ -67,9 +67,9 @@ def test_wrong_scenario_names_file_and_key(tmp_path: Path) -> None:
 def test_crashes(tmp_path: Path) -> None:
     """`--crashes` says how many there were and that nothing was lost."""
     file = tmp_path / "story.toml"
-    file.write_text(RESET + '[crashes]\nuntil = "5.9s"\n')
+    file.write_text(RESET + '[crashes]\nuntil = "7.3s"\n')
     code, out, _ = run_cli("simulate", file, "--crashes")
-    assert (code, out) == (0, "6 crashes at 3 points; nothing lost\n")
+    assert (code, out) == (0, "10 crashes at 5 points; nothing lost\n")
 
 
 def test_crash_that_loses_something(tmp_path: Path) -> None:

@@ -145,7 +145,7 @@ def test_replies_are_printed_and_judged(service: ServiceProcess) -> None:
     assert run_cli("request", "update-firmware", "--location", "x", "--allow-installation", *config)[0] == 2
     since = len(service.log)
     assert run_cli("request", "reset", "--type", "Soft", "--scheduled", *config) == (0, "sent\n", "")
-    service.wait_for("platform: IDLE -> RESETTING", since=since)
+    service.wait_for("platform: IDLE -> RESET_ACCEPTED", since=since)
 
 
 def test_silence_is_explained(service: ServiceProcess, http: HttpServer, monkeypatch: pytest.MonkeyPatch) -> None:

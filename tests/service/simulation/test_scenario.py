@@ -135,7 +135,7 @@ def test_surprise_step_kinds() -> None:
         {"at": "3s", "broker": "cut"},
         {"at": "4s", "everest": "stop"},
         {"at": "5s", "everest": "start"},
-        {"at": "15s", "everest": "set_system_time", "with": "2026-11-22T08:00:15.000Z", "reply": True},
+        {"at": "15s", "everest": "set_system_time", "with": "2026-11-22T08:00:15.000Z", "reply": False},
         {"at": "16s", "operator": "status"},
         {"at": "17s", "everest": "reset"},
         {"at": "2m", "broker": "refusing"},
