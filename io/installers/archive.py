@@ -183,7 +183,7 @@ class Archive:
             up += 1
         outside = text.startswith("/") or up > path.count("/") or ".." in target_parts[up:]
         if not text or outside or len(text.encode()) > MAX_PATH_BYTES:
-            _refuse(found, f"is a link out of the slot, to {_shown(text)}")
+            _refuse(found, f"is a link out of the slot, to {shown(text)}")
         return text
 
 
@@ -283,8 +283,9 @@ def _require_printable(text: str, found: tarfile.TarInfo) -> None:
 
 
 def _refuse(found: tarfile.TarInfo, what: str) -> NoReturn:
-    raise UnfitError(f"the archive's member {_shown(found.name)} {what}")
+    raise UnfitError(f"the archive's member {shown(found.name)} {what}")
 
 
-def _shown(name: str) -> str:
+def shown(name: str) -> str:
+    """A name of any length from outside, in quotes, fit for a line of a log."""
     return ascii(name if len(name) <= 200 else f"{name[:200]}…")

@@ -16,6 +16,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from everest_system.io.installers.archive import shown
 from everest_system.io.installers.firmware_version import FirmwareVersion
 from everest_system.io.installers.port import UnfitError
 
@@ -65,7 +66,7 @@ class Manifest(BaseModel):
             return cls.model_validate(json.loads(content, object_pairs_hook=_each_key_once))
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
-            where = ".".join(repr(part) if part not in cls.model_fields else str(part) for part in first["loc"])
+            where = ".".join(str(part) if part in cls.model_fields else shown(str(part)) for part in first["loc"])
             raise UnfitError(f"{NAME}: {where or 'all of it'}: {first['msg']}") from error
         except (ValueError, RecursionError) as error:
             raise UnfitError(f"{NAME}: {error}") from error

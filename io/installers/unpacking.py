@@ -13,7 +13,7 @@ from threading import Event
 from typing import Final
 
 from everest_system.io.durable import sync_folder
-from everest_system.io.installers.archive import Archive, Kind, Member, is_archive
+from everest_system.io.installers.archive import Archive, Kind, Member, is_archive, shown
 from everest_system.io.installers.firmware_file import FirmwareFile, stop_if
 from everest_system.io.installers.manifest import MAX_BYTES, NAME, Manifest
 from everest_system.io.installers.port import InstallError, OnProgress, UnfitError
@@ -108,6 +108,8 @@ class Unpacking:
                 path.symlink_to(member.target)
             case Kind.HARD_LINK:
                 self._require_listed(member)
+                if member.target == NAME:
+                    raise UnfitError(f"the archive's member {member.path!r} is a hard link to its manifest")
                 os.link(self._folder / member.target, path, follow_symlinks=False)
                 self._hold(member, self._digests[member.target])
             case Kind.FILE:
@@ -174,7 +176,7 @@ class Unpacking:
         if self._manifest is not None:
             for path in self._manifest.files:
                 if path not in self._digests:
-                    raise UnfitError(f"the archive has no file {path!r}, which its manifest lists")
+                    raise UnfitError(f"the archive has no file {shown(path)}, which its manifest lists")
 
 
 def write_all(descriptor: int, data: bytes) -> None:

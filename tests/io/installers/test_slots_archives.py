@@ -71,6 +71,7 @@ class Bench:
         with pytest.raises(UnfitError, match=match) as caught:
             self.install(content)
         assert "\n" not in str(caught.value)
+        assert len(str(caught.value)) < 2000
         assert self.holds("b") == {}
         assert self.holds("a") == before
         assert sorted(path.name for path in self.root.iterdir()) == ["a", "b", "current"]
@@ -366,6 +367,10 @@ MANIFESTS = {
     "no format": (b'{"files": {}}', r"manifest\.json: format: Field required"),
     "no files": (b'{"format": 1}', r"manifest\.json: files: Field required"),
     "no digest": (b'{"format": 1, "files": {"x": "abc"}}', r"manifest\.json: files\.'x': String should match"),
+    "no digest, under a name of a megabyte": (
+        b'{"format": 1, "files": {"%s": "abc"}}' % (b"x" * MIB),
+        r"manifest\.json: files\.'x{200}.u2026': String should match",
+    ),
     "a key twice": (b'{"format": 1, "format": 1, "files": {}}', r"manifest\.json: a key comes twice"),
     "no version": (b'{"format": 1, "version": "latest", "files": {}}', r"version: Value error, 'latest' is no version"),
     "a version as a number": (b'{"format": 1, "version": 1.10, "files": {}}', r"manifest\.json: version: "),
@@ -417,6 +422,16 @@ def test_a_file_that_is_missing(bench: Bench) -> None:
     reason = "the archive has no file 'y', which its manifest lists"
     bench.refused(tar([manifest({"x": b"x", "y": b"y"}), entry("x", b"x")]), reason)
     bench.refused(tar([manifest({"x": b"x", "y": b"x"}), entry("x", b"x"), link("y", "x")]), reason)
+    bench.refused(tar([manifest({"x": b"x", "z" * MIB: b"x"}), entry("x", b"x")]), "has no file 'z{200}.u2026', which")
+
+
+def test_a_hard_link_to_the_manifest(bench: Bench) -> None:
+    """A manifest cannot hold its own digest, so a second name of it is unfit, listed or not."""
+    for files in ({"x": b"x"}, {"x": b"x", "y": b"y"}):
+        bench.refused(
+            tar([manifest(files), entry("x", b"x"), hard_link("y", "manifest.json")]),
+            "member 'y' is (not in|a hard link to) its manifest",
+        )
 
 
 def test_firmware_without_a_manifest_where_it_is_required(bench: Bench) -> None:
