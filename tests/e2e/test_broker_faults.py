@@ -164,12 +164,14 @@ def test_no_reply_comes_late(station: Station, proxy):
     platform = {
         "kind": "command",
         "boot_id_file": str(boot_id),
+        "time_tolerance_s": 0,
+        "time_despite_ntp": True,
         "command": {"reboot": ["true"], "set_time": [str(program)]},
     }
     service, everest = behind(station, proxy, {"platform": platform}), station.everest(registered=False)
     ear = Ear(station.broker)
     try:
-        headers, time = {"replyTo": REPLIES + "one"}, "2026-01-01T00:00:00.000Z"
+        headers, time = {"replyTo": REPLIES + "one"}, "2030-01-01T00:00:00.000Z"
         ear.publish(f"{COMMANDS}/set_system_time", write_json({"headers": headers, "payload": time}), 2)
         wait_for_file(begun)
         proxy.half_open()  # so that it is not back before the answer is there
