@@ -167,9 +167,13 @@ class Bus:
         Raises:
             CallError: nobody has that name.
         """
-        if start:
-            self._daemon("StartServiceByName", "su", name, 0)
-        return str(self._daemon("GetNameOwner", "s", name)[0])
+        try:
+            return str(self._daemon("GetNameOwner", "s", name)[0])
+        except CallError:
+            if not start:
+                raise
+        self._daemon("StartServiceByName", "su", name, 0)
+        return self.owner(name)
 
     def listen(self, sender: str, path: str, interface: str, member: str) -> None:
         """From now on keep the signals of that name, if they come from who has the name `sender` now.
@@ -194,6 +198,10 @@ class Bus:
         while not self._signals and self._receive(deadline) is not None:
             pass
         return self._signals.popleft() if self._signals else None
+
+    def drop_signals(self) -> None:
+        """Forget the signals that came before the last answer, and were not asked for yet."""
+        self._signals.clear()
 
     def _daemon(self, method: str, signature: str = "", *values: Any) -> tuple[Any, ...]:
         return self.call(DAEMON, _DAEMON_PATH, DAEMON, method, signature, *values, timeout_s=self._timeout_s)

@@ -1,6 +1,7 @@
 """A connection to a D-Bus: what is called, what is heard, and what goes wrong with either."""
 
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -114,6 +115,45 @@ def test_nobody_there(bus: Bus) -> None:
         assert caught.value.name == "org.freedesktop.DBus.Error.ServiceUnknown"
     with pytest.raises(CallError, match="no such name"):
         bus.owner("org.example.Nobody")
+
+
+_SERVICE = """
+import sys
+from jeepney import DBusAddress, new_method_call
+from jeepney.io.blocking import open_dbus_connection
+daemon = DBusAddress("/org/freedesktop/DBus", "org.freedesktop.DBus", "org.freedesktop.DBus")
+connection = open_dbus_connection(sys.argv[1])
+connection.send_and_get_reply(new_method_call(daemon, "RequestName", "su", (sys.argv[2], 0)))
+try:
+    while True:
+        connection.receive()
+except OSError:
+    pass
+"""
+
+
+def test_somebody_who_has_to_be_started(tmp_path: Path) -> None:
+    """Who is not there, and is known to the bus, is started if that is asked for, and has a name of his own then."""
+    daemon = PrivateBus(tmp_path)
+    (tmp_path / "service.py").write_text(_SERVICE)
+    daemon.can_start(CLOCK, sys.executable, str(tmp_path / "service.py"), daemon.address, CLOCK)
+    with daemon, Bus(daemon.address) as bus:
+        with pytest.raises(CallError, match="no such name"):
+            bus.owner(CLOCK)
+        name = bus.owner(CLOCK, start=True)
+        assert name.startswith(":")
+        assert bus.owner(CLOCK) == bus.owner(CLOCK, start=True) == name
+
+
+def test_signals_that_nobody_asked_for_yet(bus: Bus, clock: BusService) -> None:
+    """Signals can be forgotten up to an answer."""
+    bus.listen(CLOCK, "/", CLOCK, "Ticked")
+    clock.answer("Now", "s", "12:00")
+    clock.say("Ticked", "u", 1)
+    bus.call(CLOCK, "/", CLOCK, "Now", timeout_s=5)
+    bus.drop_signals()
+    clock.say("Ticked", "u", 2)
+    assert bus.signal(5) == Signal("Ticked", (2,))
 
 
 def test_no_answer(bus: Bus, clock: BusService) -> None:

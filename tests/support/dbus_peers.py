@@ -10,6 +10,7 @@ Nothing of the machine's own buses is touched. A service answers from a thread o
 an error as D-Bus has it for an unknown one.
 """
 
+import shlex
 import socket
 import time
 from collections.abc import Callable
@@ -36,9 +37,9 @@ DAEMON = DBusAddress("/org/freedesktop/DBus", "org.freedesktop.DBus", "org.freed
 _CONFIG = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
  "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
 <busconfig>
-  <type>system</type>
   <auth>EXTERNAL</auth>
   <listen>{address}</listen>
+  <servicedir>{folder}</servicedir>
   <policy context="default">
     <allow user="*"/>
     <allow own="*"/>
@@ -64,8 +65,18 @@ class PrivateBus(ServerProcess):
     def command(self) -> list[str]:
         """A bus on a socket in the folder, where everybody may do everything."""
         config = self.folder / "bus.conf"
-        config.write_text(_CONFIG.format(address=self.address))
+        config.write_text(_CONFIG.format(address=self.address, folder=self.folder))
         return [self._binary, f"--config-file={config}", "--nofork", "--nopidfile"]
+
+    def can_start(self, name: str, *argv: str) -> None:
+        """Let the bus know what to run when somebody asks for a name; before the bus is started."""
+        service = f"[D-BUS Service]\nName={name}\nExec={shlex.join(argv)}\n"
+        (self.folder / f"{name}.service").write_text(service)
+
+    @property
+    def is_up(self) -> bool:
+        """Whether it runs."""
+        return self._process is not None
 
     def _listens(self) -> bool:
         with socket.socket(socket.AF_UNIX) as probe:

@@ -1,0 +1,1 @@
+"""The `rauc` installer: firmware is a RAUC bundle, installed by the RAUC service over D-Bus."""
