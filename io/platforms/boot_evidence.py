@@ -27,7 +27,7 @@ def watchdog_has_reset(folder: Path) -> bool:
 def told_reason(file: Path) -> BootReason | None:
     """The boot reason in `file`, a word of EVerest's; None where there is no file. What is no such word is told."""
     try:
-        word = _start_of(file).decode("ascii", "replace").strip()
+        word = _short_text(file).decode("ascii", "replace").strip()
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -42,11 +42,12 @@ def told_reason(file: Path) -> BootReason | None:
 
 def _number(file: Path) -> int:
     try:
-        return int(_start_of(file), 0)
+        return int(_short_text(file), 0)
     except (OSError, ValueError):  # a watchdog without a memory of its own has no such file
         return 0
 
 
-def _start_of(file: Path) -> bytes:
+def _short_text(file: Path) -> bytes:
     with file.open("rb") as stream:
-        return stream.read(_LONGEST_WORD)
+        start = stream.read(_LONGEST_WORD + 1)
+    return start if len(start) <= _LONGEST_WORD else b""
