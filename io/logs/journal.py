@@ -1,7 +1,7 @@
 """How `journalctl` is asked for a window of the systemd journal: as text for people, in the export format for tools.
 
-It looks for the window itself, both ends inclusive and in UTC, and prints times in UTC. What the machine's journal does
-not let us read (the group `systemd-journal` may) it leaves out without a word.
+It looks for the window itself, both ends inclusive and in UTC, and prints times in UTC. In the text it says where the
+machine was booted, and on standard error what it does not let us read (the group `systemd-journal` may).
 """
 
 from datetime import UTC, datetime
@@ -22,22 +22,26 @@ class JournalForm(NamedTuple):
         output: what journalctl calls it.
         member: its name in an archive.
         record: what a record begins with, after the line break of the one before.
+        quiet: whether it keeps to the records.
     """
 
     output: str
     member: str
     record: bytes
+    quiet: bool
 
 
 FORMS = (
-    JournalForm("short-iso-precise", "journal/journal.txt", b"\n"),
-    JournalForm("export", "journal/journal.export", b"\n\n__CURSOR="),
+    JournalForm("short-iso-precise", "journal/journal.txt", b"\n", quiet=False),
+    JournalForm("export", "journal/journal.export", b"\n\n__CURSOR=", quiet=True),
 )
 
 
 def journal_argv(source: LogSource, window: LogWindow, form: JournalForm) -> list[str]:
     """The program and its arguments."""
-    argv = [JOURNALCTL, "--no-pager", "--quiet", "--utc", f"--output={form.output}"]
+    argv = [JOURNALCTL, "--no-pager", "--utc", f"--output={form.output}"]
+    if form.quiet:
+        argv.append("--quiet")
     if window.oldest is not None:
         argv.append(f"--since={_utc(window.oldest)}")
     if window.latest is not None:

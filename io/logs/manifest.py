@@ -5,6 +5,7 @@ JSON, the facts of the request first. The same input gives the same bytes.
 
 import json
 import os
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,7 @@ class Manifest:
             "format": 2,
             "archive": request.name,
             "window": {"oldest": rfc3339(window.oldest), "latest": rfc3339(window.latest), "inclusive": True},
+            "zone": str(window.zone) if window.zone else machine_zone(),
             "bytes": sum(one["bytes"] for one in self.taken),
             "taken": self.taken,
             "left_out": [{"path": path, "reason": why} for path, why in sorted(self._left_out.items())],
@@ -80,13 +82,26 @@ def shown(path: str) -> str:
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
-def rfc3339(time: datetime | None) -> str | None:
+def rfc3339(moment: datetime | None) -> str | None:
     """A time as text, in UTC if it has no zone."""
-    if time is None:
+    if moment is None:
         return None
-    if time.tzinfo is None:
-        time = time.replace(tzinfo=UTC)
-    return time.isoformat().replace("+00:00", "Z")
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return moment.isoformat().replace("+00:00", "Z")
+
+
+def machine_zone() -> str:
+    """The machine's own, by which times are read that name none; with summer time where it has one."""
+    zones = [(time.tzname[0], -time.timezone)]
+    if time.daylight:
+        zones.append((time.tzname[1], -time.altzone))
+    return ", ".join(f"{name} {_offset(seconds)}" for name, seconds in zones)
+
+
+def _offset(seconds: int) -> str:
+    minutes = abs(seconds) // 60
+    return f"{'-' if seconds < 0 else '+'}{minutes // 60:02}:{minutes % 60:02}"
 
 
 def modified(seconds: int) -> str | None:

@@ -184,8 +184,8 @@ def _read(
     else:
         with suppress(TimeoutExpired):
             process.wait(max(0.0, min(_PATIENCE_S, deadline - monotonic())))
-    text = complaint.decode("utf-8", "replace").strip().splitlines()[-1:]
-    output.complaint = "".join(letter if letter.isprintable() else " " for letter in "".join(text))[:200]
+    text = complaint.decode("utf-8", "replace")
+    output.complaint = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())[-300:]
 
 
 def _end(process: "Popen[bytes]") -> None:

@@ -51,7 +51,7 @@ class TarGz:
             False if it would break the limit; then the archive is as it was before, and `content` partly read.
         """
         info.size, blocks = content
-        header = info.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
+        header = info.tobuf(_format(info.name), "utf-8", "surrogateescape")
         for data in chain([header], blocks, [bytes(-info.size % tarfile.BLOCKSIZE)]):
             self._stream.write(data)
             if limited and self._stream.length > self._limit:
@@ -75,3 +75,12 @@ def member(name: str, modified_s: int) -> tarfile.TarInfo:
     info = tarfile.TarInfo(name)
     info.mode, info.mtime = 0o644, modified_s
     return info
+
+
+def _format(name: str) -> int:
+    """Names go into pax headers, as all tools read them; these take UTF-8 alone, and GNU's any bytes."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return tarfile.GNU_FORMAT
+    return tarfile.PAX_FORMAT

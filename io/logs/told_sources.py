@@ -61,6 +61,8 @@ def _add_journal(request: CollectRequest, manifest: Manifest, add: Add, tick: Ca
             ) as output:
                 if output.exit_code:
                     manifest.fail("journal", _exit(argv, output))
+                elif output.complaint:  # what it does not let us read, most of all
+                    manifest.fail("journal", output.complaint)
                 if output.exit_code and not output.length:
                     manifest.leave_out("journal", f"{JOURNALCTL} failed")
                 else:

@@ -116,6 +116,7 @@ def test_the_manifest_says_what_was_taken(station):
         "format": 2,
         "archive": NAME,
         "window": {"oldest": "2026-11-22T09:30:01Z", "latest": None, "inclusive": True},
+        "zone": "UTC",
         "bytes": 0,
         "taken": [],
         "left_out": [{"path": str(path), "reason": "last changed before the window"}],
@@ -203,13 +204,17 @@ def test_names_that_are_not_utf8_are_kept(station):
 def test_tar_itself_reads_it(station):
     """An engineer's own tar unpacks it without a word."""
     path = station.put("a.log", b"one\n")
-    station.put("x" * 200 + "/y.log", b"two\n")
+    names = ["x" * 200 + "/y.log", "\N{BLACK STAR}" * 50, os.fsdecode(b"caf\xe9.log"), os.fsdecode(b"\xe9" * 250)]
+    for name in names:
+        station.put(name, b"two\n")
     station.collect()
     done = subprocess.run(
         ["tar", "xzf", station.spool / NAME, "-C", station.root], capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert (station.root / str(path).lstrip("/")).read_bytes() == b"one\n"
+    for name in names:
+        assert (station.root / str(station.logs / name).lstrip("/")).read_bytes() == b"two\n"
 
 
 def test_at_the_size_limit_the_newest_win(station):

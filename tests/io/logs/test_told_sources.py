@@ -26,10 +26,12 @@ JOURNALCTL = """\
 #!{python} -S
 import sys
 forms = {{"--output=short-iso-precise": "text", "--output=export": "export"}}
-known = "--no-pager --quiet --utc".split()
+known = "--no-pager --utc".split()
 rest = [one for one in sys.argv[1:] if one not in known]
 assert len(rest) == len(sys.argv) - 1 - len(known)
 form = forms[rest.pop(0)]
+if form == "export":
+    assert rest.pop(0) == "--quiet"
 assert all(one.partition("=")[0] in ("--since", "--until", "--unit", "--priority") for one in rest), rest
 with open({log!r}, "a") as log:
     print(form, *rest, sep="|", file=log)
@@ -133,8 +135,15 @@ def test_a_journal_that_fails(machine):
     machine.journalctl("sys.exit('first\\nno \\x07journal')")
     assert machine.collect(journal=True) == {}
     assert machine.left_out == {"journal": "journalctl failed"}
-    error = {"source": "journal", "error": "journalctl ended with exit code 1: no  journal"}
+    error = {"source": "journal", "error": "journalctl ended with exit code 1: first no journal"}
     assert machine.manifest["errors"] == [error, error]
+
+
+def test_what_the_journal_does_not_let_us_read(machine):
+    """What journalctl says beside a journal that it gives is in the manifest: an empty one would tell nothing."""
+    machine.journalctl("if form == 'text': print('Hint: not seeing\\n      the system.', file=sys.stderr)")
+    assert set(machine.collect(journal=True)) == {"journal/journal.txt", "journal/journal.export"}
+    assert machine.manifest["errors"] == [{"source": "journal", "error": "Hint: not seeing the system."}]
 
 
 def test_of_a_long_journal_the_newest_records_are_kept(machine):
