@@ -21,6 +21,7 @@ from everest_system.fsm.errors import WorldError
 from everest_system.io.transfers.credentials_file import find
 from everest_system.io.transfers.known_hosts import KnownHosts
 from everest_system.io.transfers.outcomes import Own
+from everest_system.io.transfers.private_keys import check_client_certificate, check_ssh_key
 from everest_system.io.transfers.roots import roots
 from everest_system.io.transfers.transfer import TransferError, TransferSettings
 from everest_system.io.transfers.url import credentials, without_userinfo
@@ -132,6 +133,7 @@ def _tls(easy: Any, settings: TransferSettings) -> None:
         if trusted:
             easy.setopt(blob, trusted)
     if settings.client_cert_file:
+        check_client_certificate(settings.client_cert_file, settings.client_key_file)
         easy.setopt(pycurl.SSLCERT, str(settings.client_cert_file))
     if settings.client_key_file:
         easy.setopt(pycurl.SSLKEY, str(settings.client_key_file))
@@ -159,6 +161,7 @@ def _sftp(easy: Any, url: str, settings: TransferSettings, trust: Callable[[Worl
     easy.setopt(pycurl.SSH_KNOWNHOSTS, str(hosts.file))
     ways = pycurl.SSH_AUTH_PASSWORD | pycurl.SSH_AUTH_KEYBOARD
     if settings.sftp_key_file:
+        check_ssh_key(settings.sftp_key_file)
         ways |= pycurl.SSH_AUTH_PUBLICKEY
         easy.setopt(pycurl.SSH_PRIVATE_KEYFILE, str(settings.sftp_key_file))
     easy.setopt(pycurl.SSH_AUTH_TYPES, ways)

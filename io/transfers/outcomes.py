@@ -30,12 +30,15 @@ HTTP_STATUSES: Final[Mapping[int, Outcome]] = {
     400: Outcome("the server cannot read the request", BAD),
     401: Outcome("user or password are missing or wrong", DENIED),
     403: Outcome("forbidden", DENIED),
-    405: Outcome("the method is not allowed there", UNSUPPORTED),
+    405: Outcome("the method is not allowed there; the server works as it should, so it will not pass", UNSUPPORTED),
     407: Outcome("a proxy wants a user and a password", DENIED),
     408: Outcome("the server has waited too long for us", FAILED),
     422: Outcome("the server does not want such content", BAD),
     429: Outcome("too many requests; `Retry-After` is respected", FAILED),
-    501: Outcome("the server does not know the method", Meaning(Fault.FAILED, "NotSupportedOperation")),
+    501: Outcome(
+        "the server does not know the method; a fault of the server's like any 5xx, so it may pass",
+        Meaning(Fault.FAILED, "NotSupportedOperation"),
+    ),
 }
 """The statuses that differ from their class."""
 
@@ -74,7 +77,6 @@ class Curl(IntEnum):
     GOT_NOTHING = 52
     SEND_ERROR = 55
     RECV_ERROR = 56
-    SSL_CERTPROBLEM = 58
     PEER_FAILED_VERIFICATION = 60
     BAD_CONTENT_ENCODING = 61
     USE_SSL_FAILED = 64
@@ -111,14 +113,13 @@ CURL_ERRORS: Final[Mapping[Curl, Outcome]] = {
     Curl.GOT_NOTHING: Outcome("the server hangs up without an answer", FAILED),
     Curl.SEND_ERROR: Outcome("the connection broke while sending", FAILED),
     Curl.RECV_ERROR: Outcome("the connection broke while receiving", FAILED),
-    Curl.SSL_CERTPROBLEM: Outcome("our client certificate or its key cannot be used", FAILED),
     Curl.PEER_FAILED_VERIFICATION: Outcome(
         "the server's certificate or host key is not trusted: unknown, expired, changed, or for another name", FAILED
     ),
     Curl.BAD_CONTENT_ENCODING: Outcome("a transfer coding that was not asked for", FAILED),
     Curl.USE_SSL_FAILED: Outcome('FTP: no TLS, and `ftp_tls = "require"` or ftps', FAILED),
     Curl.REMOTE_DISK_FULL: Outcome("the server's disk is full", FAILED),
-    Curl.SSL_CACERT_BADFILE: Outcome("no CA file can be read", FAILED),
+    Curl.SSL_CACERT_BADFILE: Outcome("the system's CA bundle is broken, until someone mends it", FAILED),
     Curl.SSH: Outcome("SSH or SFTP fails otherwise, also where the path is a folder", FAILED),
     Curl.PROXY: Outcome("a SOCKS proxy says no", FAILED),
     Curl.TOO_LARGE: Outcome("the head of the answer is too long", FAILED),
@@ -138,6 +139,7 @@ FTP_ANSWERS: Final[Mapping[tuple[Curl, int], Outcome]] = {
     (Curl.LOGIN_DENIED, 530): Outcome("user or password are wrong", DENIED),
     (Curl.UPLOAD_FAILED, 530): Outcome("storing takes a login", DENIED),
     (Curl.UPLOAD_FAILED, 550): Outcome("storing is not permitted", DENIED),
+    (Curl.UPLOAD_FAILED, 553): Outcome("no file may be made there, as vsftpd says it, or not of that name", DENIED),
     (Curl.UPLOAD_FAILED, 552): Outcome("over quota, until someone tidies up", FAILED),
 }
 """The pairs that differ from FTP's own rule."""
@@ -169,7 +171,9 @@ class Own:
     REDIRECTS: Final = Outcome("more than 5 redirects", REFUSED)
     FOLDER: Final = Outcome("a location that is a folder, or a `file:` that is no plain file", REFUSED)
     DISK: Final = Outcome("our disk is full, but for the reserve, or broken", FAILED)
-    FILES: Final = Outcome("a file that the configuration names cannot be read", FAILED)
+    FILES: Final = Outcome(
+        "a file that the configuration names is gone or broken, until someone mends it; `check-config` finds it", FAILED
+    )
     ARCHIVE: Final = Outcome("the archive to upload is gone", REFUSED)
 
 

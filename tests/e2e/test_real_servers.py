@@ -92,6 +92,7 @@ def test_precise_words(station: Station, tmp_path):
             (nginx.url("/there"), "NotSupportedOperation"),  # 405
             (nginx.url("/small/"), "UploadFailure"),  # 413
             (vsftpd.url("/in/", "station:wrong"), "PermissionDenied"),  # 530
+            (vsftpd.url("/"), "PermissionDenied"),  # 553
             (vsftpd.url("/no/"), "UploadFailure"),  # 550, but not on storing
             (sshd.url("/in/", "station:wrong"), "PermissionDenied"),
             (sshd.url("/"), "PermissionDenied"),

@@ -104,7 +104,8 @@ def test_upload_refused(vsftpd, side):
     error = side.put_fails(vsftpd.url("/in/a", f"{USER}:wrong"))
     assert (error.fault, error.log_status) == (Fault.REFUSED, "PermissionDenied")
     assert side.put_fails(vsftpd.url("/no/a")).fault is Fault.REFUSED
-    assert side.put_fails(vsftpd.url("/a")).fault is Fault.REFUSED  # 553
+    error = side.put_fails(vsftpd.url("/a"))  # 553
+    assert (error.fault, error.log_status) == (Fault.REFUSED, "PermissionDenied")
     assert [file.name for file in vsftpd.files.rglob("*") if file.is_file()] == ["fw.bin"]
 
 

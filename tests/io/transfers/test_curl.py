@@ -12,6 +12,7 @@ from everest_system.fsm.errors import CanceledError
 from everest_system.io.transfers import curl, roots
 from everest_system.io.transfers.curl import Engine
 from everest_system.io.transfers.exchange import CurlError
+from everest_system.io.transfers.outcomes import Own
 from everest_system.io.transfers.transfer import Fault, TransferError, TransferSettings, http_date, retry_after_s
 
 WEB = frozenset({"http", "https"})
@@ -196,13 +197,36 @@ def test_https_checks_the_host_name(tmp_path):
     assert caught.value.code == 60
 
 
-def test_unreadable_files_of_ours_are_told(tmp_path):
-    """Files of the settings that are missing or senseless end the attempt with a word about them."""
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (b"", "has no"),
+        (b"no certificate", "has no"),
+        (b"\x30\x82", "has no"),
+        (b"-----BEGIN CERTIFICATE-----\n", "has a broken"),
+    ],
+)
+def test_roots_that_cannot_be_used_are_told(tmp_path, content, what):
+    """A file of roots that holds none in PEM, or a broken one, ends the attempt with its name, not with distrust."""
+    file = tmp_path / "ca.pem"
+    file.write_bytes(content)
+    with pytest.raises(TransferError, match=rf"ca\.pem {what} certificate in PEM") as caught:
+        fetch("https://127.0.0.1:9/", TransferSettings(ca_files=(file,)))
+    assert caught.value.meaning == Own.FILES.meaning
+
+
+def test_files_of_ours_that_are_gone_are_told(tmp_path):
+    """A file of the settings that is not there ends the attempt with its name, whatever the server would have said."""
     missing = tmp_path / "missing.pem"
-    with pytest.raises(TransferError, match=r"missing\.pem: No such file"):
-        fetch("https://127.0.0.1:9/", TransferSettings(ca_files=(missing,)))
-    with HttpServer(tls=make_certificate(tmp_path)) as server, pytest.raises(TransferError):
-        fetch(server.url("/f"), TransferSettings(client_cert_file=missing, client_key_file=missing))
+    for scheme, settings in (
+        ("https", TransferSettings(ca_files=(missing,))),
+        ("https", TransferSettings(client_cert_file=missing, client_key_file=missing)),
+        ("sftp", TransferSettings(sftp_key_file=missing)),
+        ("http", TransferSettings(credentials_file=missing)),
+    ):
+        with pytest.raises(TransferError, match=r"cannot read .*missing\.pem: No such file") as caught:
+            fetch(f"{scheme}://127.0.0.1:9/f", settings, {scheme})
+        assert caught.value.meaning == Own.FILES.meaning
 
 
 def test_credentials_that_cannot_be_used_are_told(server, tmp_path):

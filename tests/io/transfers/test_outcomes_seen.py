@@ -8,6 +8,7 @@ import pytest
 from support.http_server import File, HttpServer, Reply, make_certificate
 from support.scripted_server import HOST, FtpScript, RawServer
 from support.sshd import Sshd
+from support.transfer_side import TransferSide
 
 from everest_system.io.transfers import curl
 from everest_system.io.transfers.curl import Engine
@@ -15,10 +16,13 @@ from everest_system.io.transfers.outcomes import (
     CURL_ERRORS,
     FTP_ANSWERS,
     FTP_CLASSES,
+    FTP_REFUSALS,
     HTTP_CLASSES,
     HTTP_STATUSES,
     SFTP_ERRORS,
     Curl,
+    Outcome,
+    Own,
 )
 from everest_system.io.transfers.transfer import TransferError, TransferSettings
 from everest_system.io.transfers.upload import upload
@@ -53,9 +57,13 @@ class Situation:
         with Engine(settings, ALL, threading.Event()) as engine:
             engine.exchange(url, options or {})
 
-    def put(self, url, size=5, **settings):
+    def download(self, url, **settings):
+        TransferSide(self.folder, **settings).get(url)
+
+    def put(self, url, size=5, attempt_timeout_s=None, **settings):
         archive = self.folder / "archive"
-        archive.write_bytes(bytes(size))
+        if size:
+            archive.write_bytes(bytes(size))
         settings = TransferSettings(known_hosts_file=self.folder / "known", keep_new_hosts=True, **settings)
         upload(
             archive,
@@ -64,6 +72,7 @@ class Situation:
             schemes=ALL,
             canceled=threading.Event(),
             on_progress=lambda *_: None,
+            attempt_timeout_s=attempt_timeout_s,
         )
 
 
@@ -81,6 +90,16 @@ def without_roots(world):
     (world.folder / "ca").write_text("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
     world.setenv("SSL_CERT_FILE", str(world.folder / "ca"))
     world.get(world.http(tls=make_certificate(world.folder)).url("/f"))
+
+
+def redirected(world, to):
+    world.download(world.http(Reply(status=302, headers={"Location": to})).url("/f"))
+
+
+def in_circles(world):
+    server = world.http()
+    server.plan("/f", *[Reply(status=302, headers={"Location": "/f"})] * 6)
+    world.download(server.url("/f"))
 
 
 def get_file(world, options=None):
@@ -114,9 +133,6 @@ CAUSES = {
     Curl.GOT_NOTHING: lambda world: world.get(f"http://{world.raw(b'')}/"),
     Curl.SEND_ERROR: lambda world: world.put(world.ftp(drops=True), 30_000_000),
     Curl.RECV_ERROR: lambda world: world.get(f"http://{world.raw(b'', reset=True)}/"),
-    Curl.SSL_CERTPROBLEM: lambda world: world.get(
-        world.http(tls=make_certificate(world.folder)).url("/f"), client_cert_file=world.folder / "none"
-    ),
     Curl.PEER_FAILED_VERIFICATION: lambda world: world.get(world.http(tls=make_certificate(world.folder)).url("/f")),
     Curl.BAD_CONTENT_ENCODING: lambda world: world.get(f"http://{world.raw(GZIP)}/"),
     Curl.USE_SSL_FAILED: lambda world: world.get(world.ftp(), ftp_tls="require"),
@@ -135,8 +151,34 @@ FTP_CAUSES = {
     (Curl.LOGIN_DENIED, 530): lambda world: world.put(world.ftp(PASS="530 no")),
     (Curl.UPLOAD_FAILED, 530): lambda world: world.put(world.ftp(STOR="530 no")),
     (Curl.UPLOAD_FAILED, 550): lambda world: world.put(world.ftp(STOR="550 no")),
+    (Curl.UPLOAD_FAILED, 553): lambda world: world.put(world.ftp(STOR="553 no")),
     (Curl.UPLOAD_FAILED, 552): lambda world: world.put(world.ftp(STOR="552 no")),
 }
+LINES = (b"a: " + b"b" * 1000 + b"\r\n") * 100
+OWN_CAUSES = {
+    "SCHEME": lambda world: world.get("gopher://files.example/f"),
+    "STALLED": lambda world: world.get(f"http://{world.raw(None)}/", stall_timeout_s=0.1),
+    "LATE": lambda world: world.put(f"http://{world.raw(None)}/", attempt_timeout_s=0.1),
+    "LONG_HEAD": lambda world: world.get(f"http://{world.raw(OK + LINES)}/"),
+    "SHORT": lambda world: world.put(
+        world.http(Reply(status=201, early=True, endless=True)).url("/f"), size=20_000_000
+    ),
+    "LARGE": lambda world: world.download(world.ftp(SIZE=f"213 {2 << 30}")),
+    "REDIRECT": lambda world: redirected(world, "ftp://files.example/f"),
+    "REDIRECTS": in_circles,
+    "FOLDER": lambda world: world.download(world.ftp().removesuffix("f")),
+    "DISK": lambda world: world.download(world.ftp(), reserve_bytes=1 << 60),
+    "FILES": lambda world: world.get(world.ftp(), credentials_file=world.folder / "none"),
+    "ARCHIVE": lambda world: world.put(world.ftp(), size=0),
+}
+FTP_COMMANDS = {
+    Curl.LOGIN_DENIED: "PASS",
+    Curl.REMOTE_ACCESS_DENIED: "CWD",
+    Curl.FTP_COULDNT_RETR_FILE: "RETR",
+    Curl.REMOTE_FILE_NOT_FOUND: "RETR",
+    Curl.UPLOAD_FAILED: "STOR",
+}
+"""The command whose refusal is the error; at RETR libcurl tells 550 from all others."""
 
 
 @pytest.fixture(scope="module")
@@ -163,7 +205,7 @@ def check(world, cause, code, row):
     with pytest.raises(TransferError) as caught:
         cause(world)
     error = caught.value
-    assert (error.code, error.meaning) == (code, row.meaning), str(error)
+    assert (getattr(error, "code", 0), error.meaning) == (code, row.meaning), str(error)
     assert "secret" not in str(error)
     assert "\n" not in str(error)
 
@@ -186,32 +228,41 @@ def test_answers_of_ftp(world, code, answer):
     check(world, FTP_CAUSES[code, answer], code, FTP_ANSWERS[code, answer])
 
 
-@pytest.mark.parametrize(
-    ("code", "command"),
-    [
-        (Curl.LOGIN_DENIED, "PASS"),
-        (Curl.REMOTE_ACCESS_DENIED, "CWD"),
-        (Curl.REMOTE_FILE_NOT_FOUND, "RETR"),
-        (Curl.UPLOAD_FAILED, "STOR"),
-    ],
-)
+@pytest.mark.parametrize("code", FTP_REFUSALS, ids=lambda code: code.name)
 @pytest.mark.parametrize("first", FTP_CLASSES)
-def test_classes_of_ftp(world, code, command, first):
+def test_classes_of_ftp(world, code, first):
     """Any other answer of FTP's counts by its first digit."""
-    answer = {"STOR": 53}.get(command, 50)
-    url = world.ftp(**{command: f"{first}{answer} no"})
-    if first == 4 and command == "RETR":
+    command = FTP_COMMANDS[code]
+    rest = "50" if first == 5 and code is Curl.REMOTE_FILE_NOT_FOUND else "51"
+    if code is Curl.REMOTE_FILE_NOT_FOUND and first == 4:
         code = Curl.FTP_COULDNT_RETR_FILE
+    url = world.ftp(**{command: f"{first}{rest} no"})
     check(world, lambda world: (world.put if command == "STOR" else world.get)(url), code, FTP_CLASSES[first])
 
 
-@pytest.mark.parametrize("status", [*HTTP_STATUSES, *(first * 100 + 18 for first in (3, 4, 5))])
+@pytest.mark.parametrize("name", [name for name, row in vars(Own).items() if isinstance(row, Outcome)])
+def test_what_the_engine_says_itself(world, name):
+    """Each row that needs no error of libcurl's is met as well."""
+    check(world, OWN_CAUSES[name], 0, getattr(Own, name))
+
+
+@pytest.mark.parametrize("status", [*HTTP_STATUSES, *(first * 100 + 18 for first in HTTP_CLASSES if first != 2)])
 def test_statuses_of_http(world, status):
-    """Each status on the page is what an upload ends with that meets it."""
+    """Each status on the page is what an upload ends with that meets it; any 2xx is a success there."""
     server = world.http(Reply(status=status))
     row = HTTP_STATUSES.get(status) or HTTP_CLASSES[status // 100]
     with pytest.raises(TransferError) as caught:
         world.put(server.url("/f"))
+    assert (caught.value.meaning, str(caught.value)) == (row.meaning, f"{server.url('')}: HTTP status {status}")
+
+
+@pytest.mark.parametrize("status", [*HTTP_STATUSES, *(first * 100 + 18 for first in HTTP_CLASSES)])
+def test_statuses_of_http_at_a_download(world, status):
+    """Each status on the page is what a download ends with that meets it, a 2xx without a file among them."""
+    server = world.http(Reply(status=status))
+    row = HTTP_STATUSES.get(status) or HTTP_CLASSES[status // 100]
+    with pytest.raises(TransferError) as caught:
+        world.download(server.url("/f"))
     assert (caught.value.meaning, str(caught.value)) == (row.meaning, f"{server.url('')}: HTTP status {status}")
 
 
@@ -220,3 +271,5 @@ def test_every_row_has_its_cause():
     assert set(CAUSES) == set(CURL_ERRORS)
     assert set(SFTP_CAUSES) == set(SFTP_ERRORS)
     assert set(FTP_CAUSES) == set(FTP_ANSWERS)
+    assert set(FTP_COMMANDS) == set(FTP_REFUSALS)
+    assert set(OWN_CAUSES) == {name for name, row in vars(Own).items() if isinstance(row, Outcome)}
