@@ -4,6 +4,9 @@ Every topic is PREFIX + `everest_api/1/system/MODULE_ID/` + `e2m/…` (from EVer
 is EVerest's own `mqtt_external_prefix`, put in front as it stands, with no slash added. A `replyTo` carries no prefix.
 
 Nothing from outside chooses a topic freely: a reply goes below the module's own `m2e/reply/` or nowhere.
+
+Beside them stand the topics that belong to no module, by which EVerest's API modules are found: PREFIX +
+`everest_api/discover`, `…/query-modules/TYPE` and `…/ready_beacon`.
 """
 
 import re
@@ -34,7 +37,7 @@ class Topics:
     def __post_init__(self) -> None:
         if not _is_plain(self.prefix, _LONGEST_PREFIX):
             raise ValueError("an MQTT prefix has at most 256 printable characters, and neither + nor #")
-        if _MODULE_ID.fullmatch(self.module_id) is None:
+        if not is_module_id(self.module_id):
             raise ValueError("a module id has 1 to 64 letters, digits, _ and -")
 
     @property
@@ -81,6 +84,71 @@ class Topics:
     @property
     def _base(self) -> str:
         return f"everest_api/1/system/{self.module_id}"
+
+
+def is_module_id(text: str) -> bool:
+    """Whether a module can have this id; a type of API is named by the same rule."""
+    return _MODULE_ID.fullmatch(text) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class DiscoveryTopics:
+    """The topics by which whoever asks finds EVerest's API modules.
+
+    Attributes:
+        prefix: as of `Topics`.
+        token: makes the reply topic one of its own: 1 to 64 letters, digits, `_` and `-`.
+
+    Raises:
+        ValueError: the prefix or the token is none.
+    """
+
+    prefix: str
+    token: str
+
+    def __post_init__(self) -> None:
+        if not _is_plain(self.prefix, _LONGEST_PREFIX):
+            raise ValueError("an MQTT prefix has at most 256 printable characters, and neither + nor #")
+        if not is_module_id(self.token):
+            raise ValueError("a token has 1 to 64 letters, digits, _ and -")
+
+    @property
+    def discover(self) -> str:
+        """Asks every API module."""
+        return f"{self.prefix}everest_api/discover"
+
+    def query(self, api_type: str) -> str:
+        """Asks the modules of one type of API."""
+        return f"{self.prefix}everest_api/query-modules/{api_type}"
+
+    @property
+    def ready_beacon(self) -> str:
+        """Where EVerest says, once a run, that all its API modules can be asked."""
+        return f"{self.prefix}everest_api/ready_beacon"
+
+    def boot_reason(self, module_id: str) -> str:
+        """Where a module asks for the boot reason."""
+        return f"{self.prefix}everest_api/1/system/{module_id}/e2m/get_boot_reason"
+
+    @property
+    def boot_reason_filter(self) -> str:
+        """The filter that receives this question of all modules."""
+        return self.boot_reason("+")
+
+    def is_boot_reason(self, topic: str) -> bool:
+        """Whether a topic is one that `boot_reason_filter` matches, whatever the module."""
+        start, _, end = self.boot_reason_filter.partition("+")
+        return topic.startswith(start) and is_module_id(topic.removeprefix(start).removesuffix(end))
+
+    @property
+    def reply_to(self) -> str:
+        """What a question names as its `headers.replyTo`: without the prefix, which EVerest puts before it."""
+        return f"everest_api/discover/reply/{self.token}"
+
+    @property
+    def replies(self) -> str:
+        """Where the answers come, one from each module."""
+        return self.prefix + self.reply_to
 
 
 def _is_plain(text: str, longest: int) -> bool:

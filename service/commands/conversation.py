@@ -55,6 +55,7 @@ class Conversation:
                 settings.mqtt.external_prefix,
                 ocpp=None,  # every status is shown, and none permits an installation by itself
                 heartbeat_s=1.0 if heartbeat else None,
+                discovery=heartbeat,  # beside the real EVerest, that one answers for itself
                 request_qos=1,  # a broker drops what QoS 2 has not handed over in full when we leave at once
             ),
             timeout_s,

@@ -24,6 +24,7 @@ from datetime import UTC, datetime
 from time import monotonic
 from typing import Any, Literal, Self
 
+from everest_system.everest_side.discovery import BEACON, Discovery
 from everest_system.everest_side.errors import EverestSideError, NoReplyError
 from everest_system.everest_side.heartbeat import Heartbeat
 from everest_system.everest_side.monitoring import CHECK_PERIOD_S, CommunicationMonitoring
@@ -57,6 +58,7 @@ class EverestSide:
         permission_payload: of `allow_firmware_installation`: `b"true"` as 2026.10, `b""` as 2026.02.
         permission_delay_s: from the trigger status until the permission, as if a transaction went on; None: never.
         check_period_s: silence of the communication check that raises the fault.
+        discovery: be found by whoever asks for EVerest's modules, as 2026.10; False as 2026.02.
 
     Attributes:
         warnings: what EVerest would have logged, one line each.
@@ -77,6 +79,7 @@ class EverestSide:
         permission_payload: bytes = b"true",
         permission_delay_s: float | None = 0.0,
         check_period_s: float = CHECK_PERIOD_S,
+        discovery: bool = True,
     ) -> None:
         self.warnings: list[str] = []
         topics = Topics(prefix, module_id)
@@ -85,6 +88,13 @@ class EverestSide:
         self._replies = prefix + self._reply_to
         self._check = topics.communication_check
         self._status_kinds: dict[str, Kind] = {topics.firmware_update_status: "firmware", topics.log_status: "log"}
+        self._discovery = Discovery(
+            prefix,
+            module_id,
+            heartbeat_period_ms=round((heartbeat_s or 0) * 1000),
+            check_period_s=round(check_period_s),
+        )
+        self._questions_at = self._discovery.filters if discovery else []
         self._ocpp_version = ocpp
         self._heartbeat_s = heartbeat_s
         self._qos = request_qos
@@ -93,7 +103,7 @@ class EverestSide:
         self._check_period_s = check_period_s
         # The broker ends a connection whose client id comes again: never the service's own.
         settings = replace(settings, client_id=f"everest-{uuid.uuid4().hex[:12]}")
-        filters = [*self._status_kinds, f"{self._replies}+", self._check]
+        filters = [*self._status_kinds, f"{self._replies}+", self._check, *self._questions_at]
         self._link = MqttLink(settings, self._on_event, [(topic_filter, 0) for topic_filter in filters])
         # Guards all that follows, and is notified of each change of it. Never held while the link connects or ends.
         self._changed = threading.Condition()
@@ -138,6 +148,8 @@ class EverestSide:
             raise EverestSideError(reason)
         if self._heartbeat is not None:
             self._heartbeat.start()
+        if self._questions_at:
+            self._link.publish(self._discovery.ready_beacon, BEACON, self._qos)
         if self._ocpp_version is not None:
             self._boot_question = self._ask("get_boot_reason", None)
 
@@ -356,6 +368,9 @@ class EverestSide:
                 self._on_status(kind, message.payload)
             elif message.topic == self._check:
                 self._on_check(message.payload)
+            elif message.topic in self._questions_at:
+                topic, answer = self._discovery.answer(message.payload)
+                self._link.publish(topic, answer, self._qos)
             else:
                 self._on_reply(message.topic.removeprefix(self._replies), message.payload)
         except ValueError as error:
