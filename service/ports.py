@@ -79,3 +79,8 @@ class SystemTimeSet:
 @dataclass(frozen=True, slots=True)
 class BootedInPlace:
     """A dry run's reboot: the station has to start anew within this process."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModulesChanged:
+    """EVerest has other modules than this start serves: the station has to start anew within this process."""

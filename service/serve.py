@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import structlog
 
@@ -18,7 +18,7 @@ from everest_system.io.control.wire import CONTROL_SOCKET
 from everest_system.io.mqtt.link import MqttLink
 from everest_system.io.notify_socket import NotifySocket
 from everest_system.io.store.store import Saved, Store, StoreError
-from everest_system.ports import BootedInPlace
+from everest_system.ports import BootedInPlace, ModulesChanged
 from everest_system.report import PLATFORM
 from everest_system.room import MemoryWithRoom, make_room, open_store
 from everest_system.salvage import salvage
@@ -29,8 +29,11 @@ from everest_system.sign_of_life import SignOfLife
 from everest_system.station import Edges, Station
 from everest_system.tools import Tools, boot_facts, tidy
 from everest_system.version import __version__
-from everest_system.wiring import make_station, mqtt_settings, topics
+from everest_system.wiring import make_search, make_station, mqtt_settings, topics
 from everest_system.work import Workshop
+
+if TYPE_CHECKING:
+    from everest_system.discovery.search import Search
 
 WORK_TIMEOUT_S = 2.5  # of the 5 s that a clean stop may take
 
@@ -45,7 +48,7 @@ class StopRequested:
 
 
 def serve(settings: Settings) -> None:
-    """Run until SIGTERM or SIGINT; a dry run's reboot starts everything anew in here.
+    """Run until SIGTERM or SIGINT; a dry run's reboot and other modules of EVerest's start everything anew in here.
 
     Raises:
         WorldError: the store, the control socket or a folder cannot be used.
@@ -54,8 +57,9 @@ def serve(settings: Settings) -> None:
     if notify.watchdog_s is not None:
         faulthandler.enable()  # systemd ends a loop that hangs with SIGABRT: the journal then has where it hung
     with StopSignals() as signals:
-        while Service(settings, signals, notify).run():
-            _log.info("the station starts anew, as after a boot")
+        search = make_search(settings)
+        while Service(settings, signals, notify, search).run():
+            _log.info("the station starts anew")
 
 
 class StopSignals:
@@ -93,10 +97,14 @@ class StopSignals:
 class Service:
     """One start of the service, from the store to the stop."""
 
-    def __init__(self, settings: Settings, signals: StopSignals, notify: NotifySocket) -> None:
-        self._settings, self._signals, self._notify = settings, signals, notify
-        self._tidy = partial(tidy, settings)
-        self._booted_in_place = False
+    def __init__(
+        self, settings: Settings, signals: StopSignals, notify: NotifySocket, search: "Search | None" = None
+    ) -> None:
+        self._search = search
+        self._settings = settings if search is None else search.settings
+        self._signals, self._notify = signals, notify
+        self._tidy = partial(tidy, self._settings)
+        self._starts_anew = False
         self._reactor: Reactor
         self._station: Station
         self._sign_of_life: SignOfLife
@@ -110,6 +118,8 @@ class Service:
             self._reactor = Reactor(SystemClock(lambda: boot_id), self._handle)
             workshop = Workshop(tools, self._reactor.post)
             self._station = self._make_station(tools, store, workshop)
+            if self._search is not None:
+                self._search.begin(self._station, self._reactor.post)
             self._sign_of_life = SignOfLife(self._notify, self._reactor, self._station)
             with self._control_socket():
                 self._signals.listen(self._reactor.post)
@@ -126,7 +136,7 @@ class Service:
                 self._station.note_clean_stop()
                 self._reactor.shutdown()
         _log.info("stopped")
-        return self._booted_in_place
+        return self._starts_anew
 
     def _handle(self, event: Any) -> None:
         match event:
@@ -134,22 +144,23 @@ class Service:
                 _log.info(f"stopping: {event.signal_name}")
                 self._sign_of_life.stop()
                 self._reactor.stop()
-            case BootedInPlace():
-                self._booted_in_place = True
+            case BootedInPlace() | ModulesChanged():
+                self._starts_anew = True
                 self._reactor.stop()
             case TimerFired(owner=owner) if owner == SIGN_OF_LIFE:
                 self._sign_of_life.beat()
+            case _ if self._search is not None and self._search.takes(event):
+                pass
             case _:
                 self._station.handle(event)
                 self._sign_of_life.tell()
 
     def _make_station(self, tools: Tools, store: Store, workshop: Workshop) -> Station:
         settings = self._settings
-        link = MqttLink(
-            mqtt_settings(settings),
-            self._reactor.post,
-            [(module_topics.commands_filter, 2) for module_topics in topics(settings)],
-        )
+        subscriptions = [(module_topics.commands_filter, 2) for module_topics in topics(settings)]
+        if self._search is not None:
+            subscriptions += self._search.subscriptions
+        link = MqttLink(mqtt_settings(settings), self._reactor.post, subscriptions)
         memory = MemoryWithRoom(store, lambda: make_room(settings, self._tidy))
         edges = Edges(self._reactor.clock, self._reactor, memory, link, workshop)
         saved, forgotten = self._saved(store, memory)

@@ -1,7 +1,7 @@
 """The configuration as each part of the station wants it, and the station made of what the store says."""
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from everest_system.admission import Admission
 from everest_system.configuration.settings import Settings
@@ -24,6 +24,9 @@ from everest_system.report import PLATFORM
 from everest_system.resets import Resets
 from everest_system.station import Edges, Pace, Station
 
+if TYPE_CHECKING:
+    from everest_system.discovery.search import Search
+
 
 class Tidy(Protocol):
     """Removes what a crash may have left of any job but the present ones; None where there is no job."""
@@ -35,6 +38,19 @@ class Tidy(Protocol):
 def topics(settings: Settings) -> list[Topics]:
     """Those of each module."""
     return [Topics(settings.mqtt.external_prefix, module_id) for module_id in settings.station.module_ids]
+
+
+def make_search(settings: Settings) -> "Search | None":
+    """The search for EVerest's modules, where it is wanted; elsewhere nothing of it is loaded.
+
+    Raises:
+        WorldError: what is known already cannot be read.
+    """
+    if not settings.finds_modules:
+        return None
+    from everest_system.discovery.search import Search
+
+    return Search(settings)
 
 
 def make_station(

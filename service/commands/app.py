@@ -10,6 +10,7 @@ from everest_system.commands import (
     check_config,
     demo,
     diagram,
+    discover,
     history,
     operate,
     request,
@@ -35,7 +36,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _command in (run, status, history, operate, request, verify, check_config, diagram, simulate, demo):
+for _command in (run, status, history, operate, request, verify, check_config, discover, diagram, simulate, demo):
     _command.add_to(app)
 
 

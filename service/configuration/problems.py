@@ -25,7 +25,7 @@ Origins = Mapping[KeyPath, str]
 
 _LONGEST_VALUE = 60
 _OUT_OF_RANGE = ("greater_than", "greater_than_equal", "less_than", "less_than_equal", "finite_number")
-_OUR_WORDS = ("characters", "argument", "empty", "pattern", "repeated")
+_OUR_WORDS = ("characters", "argument", "empty", "pattern", "repeated", "auto")
 
 
 class ConfigurationError(Exception):

@@ -92,6 +92,12 @@ def _pattern(text: str) -> str:
     return text
 
 
+def _auto_alone(values: tuple[str, ...]) -> tuple[str, ...]:
+    if AUTO in values and len(values) > 1:
+        raise PydanticCustomError("auto", 'has "{auto}" beside other names', {"auto": AUTO})
+    return values
+
+
 def _each_once(values: tuple[Any, ...]) -> tuple[Any, ...]:
     for index, value in enumerate(values):
         if value in values[:index]:
@@ -135,6 +141,7 @@ Pattern = Annotated[str, AfterValidator(_argument), AfterValidator(_pattern)]
 Patterns = Annotated[
     tuple[Pattern, ...], Strict(strict=False), Words('a list of absolute file patterns, without ".." in them')
 ]
+AUTO = "auto"
 NAMES = "names of 1 to 64 letters, digits, _ and -"
 PlainName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}\z")]
 ModuleIds = Annotated[
@@ -142,7 +149,8 @@ ModuleIds = Annotated[
     Strict(strict=False),
     Field(min_length=1),
     AfterValidator(_each_once),
-    Words(f"a list of one or more {NAMES}, each once"),
+    AfterValidator(_auto_alone),
+    Words(f'a list of one or more {NAMES}, each once, or ["{AUTO}"]'),
 ]
 Activation = Literal["reboot", "restart", "none"]
 Scheme = Literal["https", "http", "ftps", "ftp", "sftp", "file"]

@@ -11,10 +11,11 @@ in bytes:
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, PrivateAttr, model_validator
 
 from everest_system.configuration.firmware_settings import Firmware
 from everest_system.configuration.setting_types import (
+    AUTO,
     Arguments,
     Attempts,
     ModuleIds,
@@ -34,6 +35,10 @@ from everest_system.configuration.setting_types import (
 from everest_system.configuration.transfer_settings import Logs, Transfers
 
 ResetChoice = Literal["reboot", "restart", "refuse"]
+
+
+DEFAULT_MODULE_ID = "system_api"
+"""The id that EVerest's own configurations give the module."""
 
 
 class Tls(Section):
@@ -88,7 +93,18 @@ class Station(Section):
     """The station's side: which EVerest modules are served, and how patiently."""
 
     module_ids: ModuleIds = Field(
-        default=("system_api",), description="The EVerest modules to serve, by their module ids."
+        default=(DEFAULT_MODULE_ID,),
+        description=(
+            'The EVerest modules to serve, by their module ids. `["auto"]`: those that EVerest names when it is asked '
+            "(docs/discovery.md)."
+        ),
+    )
+    discovery_timeout_s: Seconds = Field(
+        default=10.0,
+        description=(
+            'With `module_ids = ["auto"]`, and only as long as no EVerest ever answered: seconds to wait for that, '
+            f"before `{DEFAULT_MODULE_ID}` is served."
+        ),
     )
     state_dir: RequiredPath = Field(
         default=Path("/var/lib/everest-system"), description="Folder for all that must survive a restart."
@@ -131,7 +147,7 @@ class Station(Section):
         default=1.5,
         description=(
             "Seconds between two communication checks. EVerest raises a fault after 5 s without one, unless "
-            "configured otherwise."
+            'configured otherwise; with `module_ids = ["auto"]` they come more often where it says so itself.'
         ),
     )
     stop_communication_check_on_exit: bool = Field(
@@ -259,6 +275,21 @@ class Settings(Section):
     logs: Logs = Logs()
     platform: Platform = Platform()
 
+    # Folders of modules that were found stay where they are when a second one is found, or one is found no more.
+    _found: bool = PrivateAttr(default=False)
+
+    @property
+    def finds_modules(self) -> bool:
+        """Whether EVerest has to be asked which modules there are; until then none is known."""
+        return self.station.module_ids == (AUTO,) and not self._found
+
+    def with_modules(self, module_ids: tuple[str, ...], communication_check_interval_s: float) -> Self:
+        """These settings, once the modules are known that `finds_modules` asks for; there may be none yet."""
+        found = {"module_ids": module_ids, "communication_check_interval_s": communication_check_interval_s}
+        settings = self.model_copy(update={"station": self.station.model_copy(update=found)})
+        settings._found = True  # noqa: SLF001 - a copy of our own
+        return settings
+
     def artifacts_dir(self, module_id: str) -> Path:
         """The folder of a module's downloads."""
         return self._module_dir(module_id) / "artifacts"
@@ -272,8 +303,12 @@ class Settings(Section):
         root = self.firmware.slots.root
         if root is None:
             return self._module_dir(module_id) / "slots"
-        return root / module_id if len(self.station.module_ids) > 1 else root
+        return root / module_id if self._side_by_side else root
 
     def _module_dir(self, module_id: str) -> Path:
         state = self.station.state_dir
-        return state / "modules" / module_id if len(self.station.module_ids) > 1 else state
+        return state / "modules" / module_id if self._side_by_side else state
+
+    @property
+    def _side_by_side(self) -> bool:
+        return self._found or len(self.station.module_ids) > 1

@@ -170,6 +170,7 @@ def test_values_within_range_are_taken(name, value) -> None:
         ("mqtt.password", "secret"),
         ("station.module_ids", []),
         ("station.module_ids", ["a", "a"]),
+        ("station.module_ids", ["auto", "a"]),
         ("station.module_ids", ["../a"]),
         ("station.module_ids", ["a\n"]),
         ("station.module_ids", ["a" * 65]),
@@ -287,6 +288,20 @@ def test_several_modules_have_folders_of_their_own() -> None:
     assert settings.slots_dir("b") == Path("/s/modules/b/slots")
     settings = Settings.model_validate({"station": station, "firmware": {"slots": {"root": "/slots"}}})
     assert settings.slots_dir("b") == Path("/slots/b")
+
+
+def test_modules_that_are_found_have_folders_of_their_own() -> None:
+    """With `auto` the one module that was found keeps its folders when a second one is found, also one called auto."""
+    settings = Settings.model_validate({"station": {"state_dir": "/s", "module_ids": ["auto"]}})
+    assert settings.finds_modules
+    for found in (("a",), ("a", "b")):
+        served = settings.with_modules(found, 0.6)
+        assert (served.finds_modules, served.station.module_ids) == (False, found)
+        assert served.station.communication_check_interval_s == 0.6
+        assert served.artifacts_dir("a") == Path("/s/modules/a/artifacts")
+        assert served.slots_dir("a") == Path("/s/modules/a/slots")
+    assert not settings.with_modules(("auto",), 0.6).finds_modules
+    assert settings.finds_modules
 
 
 def test_sizes_are_read_as_bytes() -> None:

@@ -275,7 +275,7 @@ state_dir = "/x"
         f"platform.command: is no table ({file}:21)",
         (
             f'station.module_ids: ["a", "a"] has "a" twice; allowed: a list of one or more names of 1 to 64 letters,'
-            f" digits, _ and -, each once ({file}:8)"
+            f' digits, _ and -, each once, or ["auto"] ({file}:8)'
         ),
         f'station.state_dir: "" is no path; allowed: a path ({file}:9)',
         f"statoin: unknown key, did you mean station? ({file}:23)",
