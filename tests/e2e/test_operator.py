@@ -6,6 +6,8 @@ import pytest
 from support.http_server import File, Reply
 from support.stations import IMAGE, MEBIBYTE, Station
 
+from everest_system.fsm.messages import ResetType
+
 
 @pytest.mark.parametrize("end", ["", "kill"])
 def test_pause_and_resume(station: Station, http, end):
@@ -69,6 +71,29 @@ def test_local_reset(station: Station):
     service.wait_for("connected to the broker", since=since)
     everest.restart()
     assert everest.boot_reason() == "LocalReset"
+
+
+def test_dry_run_of_systemd(station: Station):
+    """platform.dry_run: the log has what systemd and the kernel would be told; the station starts anew in place."""
+    platform = {"kind": "systemd", "dry_run": True, "time_despite_ntp": True, "reset": {"delay_s": 0.1}}
+    service, everest = station.both({"platform": platform})
+    assert everest.call("is_reset_allowed", "NotSpecified") is True
+    assert everest.call("set_system_time", "2040-01-01T00:00:00Z") is True
+    everest.reset(ResetType.SOFT)
+    service.wait_for("EVerest would be restarted")
+    since = len(service.log)
+    everest.reset(ResetType.HARD, scheduled=True)
+    service.wait_for("connected to the broker", since=since)
+    everest.restart()
+    assert everest.boot_reason() == "ScheduledReset"
+    told = [line["argv"] for line in service.lines("dry run: would run") if line["argv"][0] == "systemctl"]
+    assert told == [
+        ["systemctl", "--no-ask-password", "restart", "everest.service"],
+        ["systemctl", "--no-ask-password", "-i", "reboot"],
+    ]
+    assert (
+        service.lines("dry run: would set the clock") or service.lines("dry run: would run")[0]["argv"][0] == "busctl"
+    )
 
 
 def test_footprint(station: Station, capsys):

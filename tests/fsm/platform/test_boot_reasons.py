@@ -1,6 +1,7 @@
 """Why the machine booted: each row of the evidence, their order, and how long a word holds."""
 
 import itertools
+from pathlib import Path
 
 import pytest
 from support.machine_driver import MachineDriver
@@ -120,6 +121,13 @@ def test_the_first_row_that_holds_decides():
         else:
             assert (booted, was_told, fact.forgotten) == (False, False, False)
     assert decided == set(BOOT_REASONS)
+
+
+def test_the_page_has_these_rows():
+    """docs/platforms.md shows the evidence as it is looked at."""
+    page = (Path(__file__).parents[3] / "docs/platforms.md").read_text()
+    rows = [f"| {number} | {row.seen} | {row.reason or 'that word'} |" for number, row in enumerate(BOOT_REASONS, 1)]
+    assert "\n".join(rows) in page
 
 
 def test_every_word_has_its_row():
