@@ -1,10 +1,11 @@
 """A log file in hand, and which of its bytes are taken, whatever happens to the file meanwhile.
 
 A file is as long as it was when it was opened: what grows is cut there, what has gone since is made up for by zeros,
-for a tar says each size before the bytes. What happened is told afterwards (`notes`). A compressed file gives what it
-holds, and is known without its suffix; it is unpacked twice, to find the ranges and to copy them, for that costs less
-than to keep it. Nothing is held but a block, and the ranges of a selection; a ragged file that has too many of them is
-looked through again. A large file whose lines are in order is searched (`sorted_search`), any other one read through.
+for a tar says each size before the bytes. Holes are left out (`holes`). What happened is told afterwards (`notes`). A
+compressed file gives what it holds, and is known without its suffix; it is unpacked twice, to find the ranges and to
+copy them, for that costs less than to keep it. Nothing is held but a block, and the ranges of a selection; a ragged
+file that has too many of them is looked through again. A large file whose lines are in order is searched
+(`sorted_search`), any other one read through.
 """
 
 import os
@@ -14,6 +15,7 @@ from pathlib import Path
 
 from everest_system.io.logs.birth import birth_ns
 from everest_system.io.logs.compressed import Unpacked, packing_of
+from everest_system.io.logs.holes import Data, data_of
 from everest_system.io.logs.sorted_search import SEARCH_FROM, SLACK_NS, Borders, borders_of
 from everest_system.io.logs.sources import LogFileError, reason
 from everest_system.io.logs.time_forms import HEAD, LineTimes, form_of
@@ -48,22 +50,26 @@ class LogFile:
         self.compression: str | None = None
         self.faults: list[str] = []
         self._fd, self._read_on = fd, read_on
-        self._unpacked: Unpacked | None = None
+        self._content: Unpacked | Data | None = None
         try:
             packing = packing_of(fd, path)
+            data = None if packing else data_of(fd, status)
         except OSError as error:
             self._blame(0, error)
             return
         if packing:
-            self._unpacked = Unpacked(fd, status.st_size, packing, lambda: read_on(0), self.faults.append)
-            self.compression, self.size, self.content_path = packing.name, self._unpacked.size_max, path.with_suffix("")
+            self._content = Unpacked(fd, status.st_size, packing, lambda: read_on(0), self.faults.append)
+            self.compression, self.size, self.content_path = packing.name, self._content.size_max, path.with_suffix("")
+        elif data:
+            self._content, self.size = data, data.size
+            self.faults.append(f"{data.left_out} bytes of holes, which read as zeros, are left out")
 
     def read(self, length: int, offset: int) -> bytes:
         """Bytes at an offset, none past the end or where the file cannot be read."""
         self._read_on(0)
         length = min(length, max(0, self.size - offset))
         try:
-            return self._unpacked.read(length, offset) if self._unpacked else os.pread(self._fd, length, offset)
+            return self._content.read(length, offset) if self._content else os.pread(self._fd, length, offset)
         except OSError as error:
             self._blame(offset, error)
             return b""

@@ -11,7 +11,7 @@ import tarfile
 from collections.abc import Iterable
 from itertools import chain
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 from everest_system.io.logs.gzip_stream import Block, GzipStream
 
@@ -77,7 +77,7 @@ def member(name: str, modified_s: int) -> tarfile.TarInfo:
     return info
 
 
-def _format(name: str) -> int:
+def _format(name: str) -> Literal[1, 2]:
     """Names go into pax headers, as all tools read them; these take UTF-8 alone, and GNU's any bytes."""
     try:
         name.encode()

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from support.endless_log import write_endless_log
 from support.small_disk import small_disk
 
 from everest_system.fsm.errors import CanceledError
@@ -44,8 +45,7 @@ def request_for(tmp_path: Path) -> Callable[..., CollectRequest]:
 @pytest.fixture
 def endless(tmp_path: Path, request_for: Callable[..., CollectRequest]) -> CollectRequest:
     """A request whose archive takes an hour."""
-    with (tmp_path / "logs" / "huge.log").open("wb") as huge:
-        huge.truncate(1 << 41)
+    write_endless_log(tmp_path / "logs" / "huge.log")
     return request_for(max_size_bytes=1 << 40)
 
 
