@@ -59,6 +59,7 @@ class Status:
         word: a FirmwareUpdateStatusEnum or LogStatusEnum word.
         is_end: whether the request ends with it.
         predecessor: the last other word published before it for the same request; "" if there was none.
+        disable_connectors: whether EVerest is to take the connectors out of service for the update; None: its default.
     """
 
     machine: str
@@ -68,6 +69,7 @@ class Status:
     word: str
     is_end: bool
     predecessor: str
+    disable_connectors: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

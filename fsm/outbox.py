@@ -18,13 +18,20 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from everest_system.fsm.machine import Status
-from everest_system.fsm.messages import FirmwareUpdateStatus, FirmwareUpdateStatusEnum, LogStatus, LogStatusEnum
+from everest_system.fsm.messages import (
+    FirmwareUpdateMetadata,
+    FirmwareUpdateStatus,
+    FirmwareUpdateStatusEnum,
+    LogStatus,
+    LogStatusEnum,
+)
 from everest_system.fsm.presence.machine import is_listening
 from everest_system.fsm.presence.snapshot import PresenceSnapshot
 from everest_system.fsm.presence.states import PresenceState
 
 MOST_ROWS = 1000
 MOST_REQUESTS = 500
+WITH_METADATA = frozenset({FirmwareUpdateStatusEnum.DOWNLOADED, FirmwareUpdateStatusEnum.SIGNATURE_VERIFIED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +59,16 @@ class OutboxRow:
 
 
 def message(status: Status) -> FirmwareUpdateStatus | LogStatus:
-    """The message that says `status` on the wire."""
+    """The message that says `status` on the wire; what it says of the connectors, only where EVerest reads that."""
     if status.machine == "firmware":
+        word, disables = FirmwareUpdateStatusEnum(status.word), status.disable_connectors
+        told = disables is not None and word in WITH_METADATA
         return FirmwareUpdateStatus(
-            firmware_update_status=FirmwareUpdateStatusEnum(status.word), request_id=status.request_id
+            firmware_update_status=word,
+            request_id=status.request_id,
+            firmware_update_metadata=FirmwareUpdateMetadata(disable_connectors_during_install=disables)
+            if told
+            else None,
         )
     return LogStatus(log_status=LogStatusEnum(status.word), request_id=status.request_id)
 

@@ -71,7 +71,7 @@ class RequestMachine(TableMachine[RequestSnapshotT]):
     def end(self) -> None:
         """Leave nothing of the job but its snapshot."""
 
-    def publish(self, word: str, *, is_end: bool) -> None:
+    def publish(self, word: str, *, is_end: bool, disable_connectors: bool | None = None) -> None:
         """Say `word` of the current request."""
         request_id = self.request_id()
         assert request_id is not None
@@ -87,6 +87,7 @@ class RequestMachine(TableMachine[RequestSnapshotT]):
                 word=word,
                 is_end=is_end,
                 predecessor=self.draft.word_before,
+                disable_connectors=disable_connectors,
             )
         )
 

@@ -25,6 +25,21 @@ class RefusedError(RequestError):
         self.response = response
 
 
+_CONNECTORS = {
+    "disable_connectors_during_install=false": False,
+    "disable_connectors_during_install=true": True,
+}
+
+
+def disable_connectors(location: str) -> bool | None:
+    """Whether EVerest is to take the connectors out of service for an update, as the location's fragment says.
+
+    No server ever sees a fragment. One that is not exactly these words says nothing, as before there was such a thing:
+    None.
+    """
+    return _CONNECTORS.get(location.partition("#")[2])
+
+
 CheckCertificate = Callable[[str, datetime], object]
 
 

@@ -9,7 +9,7 @@ from datetime import datetime
 
 import structlog
 
-from everest_system.admission import Admission, RefusedError
+from everest_system.admission import Admission, RefusedError, disable_connectors
 from everest_system.fsm.deadlines import Now
 from everest_system.fsm.events import Event
 from everest_system.fsm.firmware.events import PermissionGiven, UpdateRequested
@@ -112,7 +112,8 @@ class Inbox:
             meaning.orders.append(Reply(command.name, command.reply_to, response))
         else:
             run = module.presence.snapshot.run
-            meaning.events.append(("firmware", UpdateRequested(admitted, command.reply_to, run)))
+            says = disable_connectors(request.location)
+            meaning.events.append(("firmware", UpdateRequested(admitted, command.reply_to, run, says)))
 
     def _upload(
         self, request: UploadLogsRequest, command: Command, module: Module, now: datetime, meaning: Meaning

@@ -26,6 +26,7 @@ from everest_system.fsm.firmware.events import (
     SignatureVerified,
 )
 from everest_system.fsm.logs.events import LogsCollected, UploadAttemptFailed, UploadFinished, UploadRefused
+from everest_system.fsm.messages import FirmwareUpdateRequest
 from everest_system.fsm.orders import (
     ActivateByReboot,
     ActivateByRestart,
@@ -146,11 +147,12 @@ class Job:
                     return DownloadAttemptFailed(order.work, str(error), error.retry_after_s)
                 case Fault.REFUSED:
                     return DownloadRefused(order.work, str(error))
-        return DownloadFinished(order.work, artifact)
+        # Of a signed file nothing is looked at before its signature holds.
+        says = None if _is_signed(order.request) else self._disable_connectors(order.job)
+        return DownloadFinished(order.work, artifact, says)
 
     def _check(self, order: CheckArtifact) -> Event:
-        request = order.request
-        is_signed = request.signing_certificate is not None or request.signature is not None
+        request, is_signed = order.request, _is_signed(order.request)
         try:
             if is_signed:
                 self._verify(order)
@@ -159,7 +161,14 @@ class Job:
             return SignatureInvalid(order.work, str(error))
         except UnfitError as error:
             return ArtifactUnfit(order.work, str(error))
-        return SignatureVerified(order.work, target) if is_signed else NothingToVerify(order.work, target)
+        if is_signed:
+            return SignatureVerified(order.work, target, self._disable_connectors(order.job))
+        return NothingToVerify(order.work, target)
+
+    def _disable_connectors(self, job: int) -> bool | None:
+        from everest_system.io.installers.connectors import disable_connectors  # unpacks: nothing for an idle station
+
+        return disable_connectors(self.tools.artifact(self._module_id, job))
 
     def _verify(self, order: CheckArtifact) -> None:
         """The signature over the whole file, by its digest (L01.FR.04, L01.FR.12)."""
@@ -244,3 +253,7 @@ class Job:
                 return UploadRefused(order.work, str(error), error.log_status)
             return UploadAttemptFailed(order.work, str(error), error.log_status, error.retry_after_s)
         return UploadFinished(order.work)
+
+
+def _is_signed(request: FirmwareUpdateRequest) -> bool:
+    return request.signing_certificate is not None or request.signature is not None

@@ -55,7 +55,12 @@ class FirmwareBase(RequestMachine[FirmwareSnapshot]):
     def speak(self, word: Word, *, is_end: bool = False) -> None:
         """Publish `word`, or the one for it that a request without an id can bear."""
         bearable = WITHOUT_REQUEST_ID.get(word, word) if self.request.request_id == NO_REQUEST_ID else word
-        self.publish(bearable, is_end=is_end)
+        self.publish(bearable, is_end=is_end, disable_connectors=self.draft.disable_connectors)
+
+    def hear_artifact(self) -> None:
+        """What the file says of the connectors counts where the request said nothing."""
+        if self.draft.disable_connectors is None:
+            self.draft.disable_connectors = self.event.disable_connectors
 
     def _word(self, state: StrEnum) -> Word | None:
         if state is S.DOWNLOAD_RETRY_SCHEDULED and not self.rules.report_each_attempt:

@@ -44,6 +44,7 @@ class Download(FirmwareBase):
         """The download is complete."""
         self.clear_timers(DownloadTimedOut)
         self.draft.artifact, self.draft.part = self.event.artifact, Part()
+        self.hear_artifact()
 
     def _grew(self) -> bool:
         return self.draft.part.length >= self.draft.furthest + GROWTH_THAT_COUNTS

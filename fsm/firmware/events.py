@@ -9,11 +9,17 @@ from everest_system.fsm.messages import FirmwareUpdateRequest
 
 @dataclass(frozen=True, slots=True)
 class UpdateRequested(Event):
-    """`update_firmware` came, well-formed and allowed; `run` counts the EVerest that sent it."""
+    """`update_firmware` came, well-formed and allowed.
+
+    Attributes:
+        run: counts the EVerest that sent it.
+        disable_connectors: whether EVerest is to take the connectors out of service, if the location says.
+    """
 
     request: FirmwareUpdateRequest
     reply_to: str | None
     run: int
+    disable_connectors: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +88,10 @@ class PartKept(WorkEvent):
 
 @dataclass(frozen=True, slots=True)
 class DownloadFinished(WorkEvent):
-    """The whole file is safe on disk."""
+    """The whole file is safe on disk; `disable_connectors` as it says itself, where nobody has to vouch for it."""
 
     artifact: Artifact
+    disable_connectors: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +118,13 @@ class DownloadRefused(WorkEvent):
 
 @dataclass(frozen=True, slots=True)
 class SignatureVerified(WorkEvent):
-    """The signature is good, and the installer, which will install to `target`, found nothing wrong."""
+    """The signature is good, and the installer, which will install to `target`, found nothing wrong.
+
+    What the file says itself of `disable_connectors` can be believed now.
+    """
 
     target: str
+    disable_connectors: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

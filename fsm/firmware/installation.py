@@ -28,6 +28,11 @@ class Installation(FirmwareBase):
         """Remember where to install to, before anything is written there."""
         self.draft.target = self.event.target
 
+    def keep_verified(self) -> None:
+        """Remember it, and what the firmware, whose signature holds, says of the connectors."""
+        self.keep_target()
+        self.hear_artifact()
+
     def keep_unfit(self) -> None:
         """The installer will not have it: INSTALLING ends with InstallVerificationFailed."""
         self.draft.fault = Fault.UNFIT
@@ -91,7 +96,8 @@ class Installation(FirmwareBase):
 
     def permitted(self) -> bool:
         """Nothing but time can still hold up the installation (L01.FR.06)."""
-        return not self.rules.permission_required or self.draft.permission is Permission.GIVEN
+        nobody_waits = not self.rules.permission_required or self.draft.disable_connectors is False
+        return nobody_waits or self.draft.permission is Permission.GIVEN
 
     def forget_permission(self) -> None:
         """The EVerest that gave it, or would have, is gone; the next one gives its own when asked.

@@ -29,6 +29,7 @@ class FirmwareMachine(Download, Installation, Activation):
             work=self.draft.work + 1,
             request=self.event.request,
             run=self.event.run,
+            disable_connectors=self.event.disable_connectors,
         )
         self._reply(UpdateFirmwareResponse.ACCEPTED_CANCELED if canceled else UpdateFirmwareResponse.ACCEPTED)
 

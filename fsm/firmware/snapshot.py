@@ -36,6 +36,8 @@ class FirmwareSnapshot(RequestSnapshot):
         artifact: the complete download.
         target: where the installer will install to (a slot).
         fault: what the installer's check found.
+        disable_connectors: whether EVerest takes the connectors out of service for the installation, and permits it
+            then; None: nobody said, and it does.
         permission: what came of the permission to install.
         ask_again: EVerest, or we, restarted since the trigger status: it has to be said again.
         resumed: the installation was cut short and taken up again: it may have come as far as activating.
@@ -58,6 +60,7 @@ class FirmwareSnapshot(RequestSnapshot):
     artifact: Artifact | None = None
     target: str = ""
     fault: Fault = Fault.NONE
+    disable_connectors: bool | None = None
     permission: Permission = Permission.NONE
     ask_again: bool = False
     resumed: bool = False

@@ -137,7 +137,7 @@ TABLE: dict[FirmwareState, StateRows] = {
         _CANCEL,
     ),
     S.DOWNLOADED: _state(
-        Row(SignatureVerified, S.SIGNATURE_VERIFIED, do="keep_target"),
+        Row(SignatureVerified, S.SIGNATURE_VERIFIED, do="keep_verified"),
         Row(NothingToVerify,   S.INSTALL_SCHEDULED,   when="install_time_ahead", do="keep_target"),
         Row(NothingToVerify,   S.INSTALLING,          when="permitted", do="keep_target"),
         Row(NothingToVerify,   S.AWAITING_PERMISSION, do="keep_target"),

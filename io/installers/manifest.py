@@ -5,6 +5,7 @@ It is the archive's first member, `manifest.json` (docs/slots.md has an example,
 - `format`: 1, or the manifest is not understood.
 - `version`: the firmware's; optional.
 - `compatible`: the kind of station that it is for, compared as it stands; optional.
+- `disable_connectors_during_install`: false where charging may go on beside the installation; optional.
 - `files`: each regular file of the archive but the manifest itself, by its path, and its SHA-256 in lower-case hex.
 
 Other keys are left alone. All of it comes from outside: its size is bounded, and what does not fit is an `UnfitError`.
@@ -33,6 +34,7 @@ class Manifest(BaseModel):
         format: of the manifest.
         version: of the firmware, None if it says none.
         compatible: what it is for, None if it does not say.
+        disable_connectors_during_install: whether EVerest takes the connectors out of service, None if it does not say.
         files: the SHA-256 of each file by its path.
     """
 
@@ -41,6 +43,7 @@ class Manifest(BaseModel):
     format: Literal[1]
     version: FirmwareVersion | None = None
     compatible: Annotated[str, Field(min_length=1, max_length=256)] | None = None
+    disable_connectors_during_install: bool | None = None
     files: dict[str, Sha256]
 
     @field_validator("version", mode="before")

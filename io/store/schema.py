@@ -49,7 +49,10 @@ _VERSION_1 = (
     )""",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_VERSION_1,)
+# what a status says of the connectors; NULL: nothing
+_VERSION_2 = ("ALTER TABLE outbox ADD COLUMN disable_connectors INTEGER",)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_VERSION_1, _VERSION_2)
 """`MIGRATIONS[n]` are the statements that lead from version n to n + 1; version 0 is an empty file."""
 
 VERSION = len(MIGRATIONS)

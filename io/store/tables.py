@@ -28,13 +28,15 @@ def read(db: sqlite3.Connection) -> Saved:
         OutboxRow(
             seq,
             module_id,
-            Status(machine, job, request_id, run, word, bool(is_end), predecessor),
+            Status(
+                machine, job, request_id, run, word, bool(is_end), predecessor, None if says is None else bool(says)
+            ),
             early=bool(early),
             sent=bool(sent),
         )
-        for seq, module_id, machine, job, request_id, run, word, is_end, predecessor, early, sent in db.execute(
-            "SELECT seq, module_id, machine, job, request_id, run, word, is_end, predecessor, early, sent"
-            " FROM outbox ORDER BY seq"
+        for seq, module_id, machine, job, request_id, run, word, is_end, predecessor, says, early, sent in db.execute(
+            "SELECT seq, module_id, machine, job, request_id, run, word, is_end, predecessor, disable_connectors,"
+            " early, sent FROM outbox ORDER BY seq"
         )
     )
     return Saved(snapshots, rows, highest_seq(db))
@@ -77,7 +79,8 @@ def write(db: sqlite3.Connection, change: Change) -> None:
         [(module_id, machine, text) for (module_id, machine), text in change.snapshots.items()],
     )
     db.executemany(
-        "INSERT INTO outbox VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO outbox (seq, module_id, machine, job, request_id, run, word, is_end, predecessor,"
+        " disable_connectors, early, sent) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         [(row.seq, row.module_id, *astuple(row.status), row.early, row.sent) for row in change.rows_added],
     )
     db.executemany(

@@ -1,5 +1,6 @@
 """One request to a running service, from EVerest's side, with all that is said printed."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Timer
@@ -91,8 +92,11 @@ class Conversation:
         silence = _Silence()
 
         def tell(status: Status) -> None:
-            typer.echo(f"{max(status.at - began, 0.0):8.1f} s  {_coloured(status.word)}")
-            if permit_on and status.word == permit_on:
+            note = "" if status.disable_connectors else "  (the connectors stay in service: no permission is needed)"
+            typer.echo(f"{max(status.at - began, 0.0):8.1f} s  {_coloured(status.word)}{note}")
+            if note:
+                silence.ends()
+            elif permit_on and status.word == permit_on:
                 self.everest.allow_installation()
                 silence.ends()
             else:
@@ -136,6 +140,8 @@ def _said(reply: Reply | None) -> str:
             return printable(f"{reply.upload_logs_status}{name}")
         case UpdateFirmwareResponse() | BootReason():
             return str(reply)
+        case dict():
+            return printable(json.dumps(reply))
     raise TypeError(type(reply))
 
 
@@ -147,6 +153,8 @@ def _went_well(reply: Reply | None) -> bool:
             return reply.upload_logs_status in _ACCEPTED
         case bool():
             return reply
+        case dict():
+            return reply.get("status") in _ACCEPTED
     return True
 
 

@@ -273,6 +273,25 @@ def get_boot_reason(
     _send("get-boot-reason", None, config, module, timeout, heartbeat=heartbeat)
 
 
+@_APP.command("configure-network", epilog=examples("everest-system request configure-network --interface Wired0"))
+def configure_network(
+    interface: Annotated[
+        str, typer.Option("--interface", metavar="NAME", help="The interface, in OCPP's words: Wired0, Wireless0.")
+    ] = "Wired0",
+    heartbeat: _Heartbeat = False,
+    timeout: _Timeout = 10.0,
+    module: Module = None,
+    config: Config = None,
+) -> None:
+    """Ask for another network, as newer EVerest does.
+
+    The service answers NotSupported, and so the exit code is 1.
+    """
+    from everest_system.everest_side.request import Options
+
+    _send("configure-network", Options(interface=interface), config, module, timeout, heartbeat=heartbeat)
+
+
 def _send(
     command: str,
     options: "Options | None",

@@ -72,6 +72,7 @@ class Options:
         type: the type of log, or of reset.
         scheduled: the reset waits until the station is idle.
         time: what to set the clock to; "" means now.
+        interface: the network interface to configure, in OCPP's words; "" means Wired0.
     """
 
     location: str = ""
@@ -87,6 +88,7 @@ class Options:
     type: str = ""
     scheduled: bool = False
     time: str = ""
+    interface: str = ""
 
 
 @dataclass(frozen=True)
@@ -264,6 +266,11 @@ def _reset(options: Options, _now: datetime) -> Request:
     return Request("reset", {"type": _reset_type(options), "scheduled": options.scheduled})
 
 
+def _configure_network(options: Options, now: datetime) -> Request:
+    request_id = _request_id(options, now)
+    return Request("configure_network", {"request_id": request_id, "interface": options.interface or "Wired0"})
+
+
 def _request_id(options: Options, now: datetime) -> int:
     # EVerest keeps request ids in 31 bits and a sign: the milliseconds of the clock come again only after weeks.
     return int(now.timestamp() * 1000) % 2**31 if options.request_id is None else options.request_id
@@ -317,6 +324,7 @@ _BUILDERS: Final[dict[str, _Builder]] = {
     "reset": _reset,
     "set-system-time": lambda options, now: Request("set_system_time", moment(options.time or "now", now)),
     "get-boot-reason": lambda _options, _now: Request("get_boot_reason"),
+    "configure-network": _configure_network,
 }
 
 COMMANDS: Final = tuple(_BUILDERS)

@@ -380,7 +380,8 @@ class EverestSide:
         report = parse_status(kind, payload)
         with self._changed:
             verdict = self._ocpp.take(report)
-            self._log.append(Status(monotonic(), kind, report.word, report.request_id, verdict.dropped))
+            said = (report.word, report.request_id, verdict.dropped, report.disable_connectors)
+            self._log.append(Status(monotonic(), kind, *said))
         if verdict.ends:
             self._end(verdict.ends)
         elif verdict.permits:

@@ -42,6 +42,7 @@ class Status:
         word: the status, as it stands on the wire.
         request_id: the request that it is about.
         dropped: why the CSMS never hears of it; "" when it does.
+        disable_connectors: as in `Report`.
     """
 
     at: float
@@ -49,6 +50,7 @@ class Status:
     word: str
     request_id: int
     dropped: str = ""
+    disable_connectors: bool = True
 
 
 def parse_status(kind: Kind, payload: bytes) -> Report:

@@ -60,6 +60,7 @@ class WorldBehaviour(Table):
         download: what one attempt after the other meets; the last of them meets all that follow.
         download_s: how long the whole file takes.
         size_mb: its size, in megabytes (1,000,000 bytes).
+        disable_connectors: what the firmware's manifest says of them; nothing by default.
         verify: what the check of the artifact finds.
         install: how an installation ends.
         reboot: what becomes of an order to reboot.
@@ -84,6 +85,7 @@ class WorldBehaviour(Table):
     download: tuple[Answer, ...] = Field(default=(Answer(),), min_length=1, strict=False)
     download_s: Duration = 10.0
     size_mb: float = Field(default=32.0, gt=0)
+    disable_connectors: bool | None = None
     verify: Literal["ok", "bad_signature", "unfit", "fails"] = "ok"
     verify_s: Duration = 0.5
     install: Literal["ok", "bad_signature", "unfit", "fails"] = "ok"

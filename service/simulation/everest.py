@@ -35,6 +35,7 @@ class Heard:
         kind: `firmware` or `log`.
         dropped: why the CSMS does not hear of it; "" when it does.
         run: which EVerest that was, the first being 1.
+        disable_connectors: whether it takes the connectors out of service for the update.
     """
 
     at: int
@@ -43,6 +44,7 @@ class Heard:
     request_id: int
     dropped: str = ""
     run: int = 1
+    disable_connectors: bool = True
 
 
 @dataclass(slots=True)
@@ -253,11 +255,20 @@ class FakeEverest:
     def _hear(self, report: Report) -> None:
         verdict = self._ocpp.take(report)
         self.heard.append(
-            Heard(self._clock.elapsed, report.kind, report.word, report.request_id, verdict.dropped, self.runs)
+            Heard(
+                self._clock.elapsed,
+                report.kind,
+                report.word,
+                report.request_id,
+                verdict.dropped,
+                self.runs,
+                report.disable_connectors,
+            )
         )
         what = "update" if report.kind == "firmware" else "upload"
         dropped = f" (dropped: {verdict.dropped})" if verdict.dropped else ""
-        self._tell("EVerest", f"hears {report.word} of {what} {report.request_id}{dropped}")
+        leaves = "" if report.disable_connectors else ", and leaves the connectors in service"
+        self._tell("EVerest", f"hears {report.word} of {what} {report.request_id}{leaves}{dropped}")
         if verdict.ends:
             self.end(verdict.ends)
         elif verdict.permits and self.behaviour.permits_after is not None:

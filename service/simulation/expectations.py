@@ -52,5 +52,8 @@ def _compared(name: str, expected: tuple[ExpectedStatus, ...], came: list[Heard]
             at = elapsed_at(each.at, simulation.clock, before)
             if abs(heard.at - at) > each.within * 1_000_000:
                 lines.append(f"{name}[{number}]: {each.word} expected at {shown(at)}, came at {shown(heard.at)}")
+        disables = each.disable_connectors
+        if disables is not None and heard.disable_connectors is not disables:
+            lines.append(f"{name}[{number}].disable_connectors: expected {disables}, it is {heard.disable_connectors}")
         before = heard.at
     return lines

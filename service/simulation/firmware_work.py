@@ -65,7 +65,8 @@ def download(world: World, module_id: str, order: StartDownload) -> Plan:
         world.files[module_id, "artifact", order.job] = until
         if breaks_at is not None and until < total:
             return DownloadInterrupted(order.work, "the connection broke")
-        return DownloadFinished(order.work, Artifact(length=total, sha256=digest(module_id, order.job)))
+        says = None if _is_signed(order) else behaviour.disable_connectors
+        return DownloadFinished(order.work, Artifact(length=total, sha256=digest(module_id, order.job)), says)
 
     world.files.setdefault((module_id, "artifact", order.job), order.part.length)
     return Plan(takes_s(until), end, parts)
@@ -78,10 +79,13 @@ def _refusal(work: int, status: int, retry_after_s: float | None) -> Event:
     return DownloadAttemptFailed(work, reason, retry_after_s)
 
 
+def _is_signed(order: StartDownload | CheckArtifact) -> bool:
+    return order.request.signing_certificate is not None or order.request.signature is not None
+
+
 def check(world: World, module_id: str, order: CheckArtifact) -> Plan:
     """The signature, then the installer's look at the file."""
-    behaviour, request = world.behaviour, order.request
-    is_signed = request.signing_certificate is not None or request.signature is not None
+    behaviour, request, is_signed = world.behaviour, order.request, _is_signed(order)
     event: Event
     match behaviour.verify:
         case "bad_signature":
@@ -93,7 +97,7 @@ def check(world: World, module_id: str, order: CheckArtifact) -> Plan:
         case _ if is_signed and (request.signing_certificate is None or request.signature is None):
             event = SignatureInvalid(order.work, "the request has a certificate but no signature")
         case _ if is_signed:
-            event = SignatureVerified(order.work, world.slots(module_id).other)
+            event = SignatureVerified(order.work, world.slots(module_id).other, behaviour.disable_connectors)
         case _:
             event = NothingToVerify(order.work, world.slots(module_id).other)
     return ending(behaviour.verify_s, event)

@@ -124,6 +124,7 @@ def violations(simulation: Simulation) -> list[str]:
         *_ends(accepted),
         *_orders(accepted),
         *_deliveries(simulation, accepted),
+        *_connectors(simulation, accepted),
         *_slots(simulation, accepted),
     ]
     return [*lines, *_left_over(simulation), *_faults(simulation)]
@@ -194,6 +195,24 @@ def _deliveries(simulation: Simulation, accepted: list[Job]) -> Iterator[str]:
                 yield f"{name}: the same EVerest's CSMS heard {word} again and again ({_words(told)})"
 
 
+def _connectors(simulation: Simulation, accepted: list[Job]) -> Iterator[str]:
+    """At the status that takes the connectors out of service, EVerest was told whether it shall, each time."""
+    ids = Counter((job.key, job.request_id) for job in accepted)
+    for job in accepted:
+        snapshot = job.snapshot
+        if not isinstance(snapshot, FirmwareSnapshot) or snapshot.request is None or ids[job.key, job.request_id] > 1:
+            continue
+        wanted, trigger = snapshot.disable_connectors is not False, _trigger(snapshot.request)
+        for one in simulation.everest(job.key[0]).heard:
+            if (one.word, one.request_id) == (trigger, job.request_id) and one.disable_connectors is not wanted:
+                yield f"{job}: {trigger} at {shown(one.at)} says {one.disable_connectors} of the connectors"
+
+
+def _trigger(request: FirmwareUpdateRequest) -> str:
+    is_signed = request.signing_certificate is not None or request.signature is not None
+    return "SignatureVerified" if is_signed else "Downloaded"
+
+
 def _starts(simulation: Simulation, first: int, last: int) -> int:
     entries = simulation.timeline.entries
     return sum(entry.what == "the service starts" and first <= entry.at <= last for entry in entries)
@@ -252,10 +271,9 @@ def _too_early(simulation: Simulation, module_id: str, updates: list[Job], at: i
     wanted = snapshot.request.install_timestamp
     if wanted is not None and job.installing_wall is not None and job.installing_wall < wanted:
         yield f"{job}: was installed at {shown(began)}, before its time"
-    if simulation.settings.firmware.permission == "required":
+    if simulation.settings.firmware.permission == "required" and snapshot.disable_connectors is not False:
         everest = simulation.everest(module_id)
-        is_signed = snapshot.request.signing_certificate is not None or snapshot.request.signature is not None
-        trigger = "SignatureVerified" if is_signed else "Downloaded"
+        trigger = _trigger(snapshot.request)
         asked = [one.at for one in everest.heard if (one.word, one.request_id) == (trigger, job.request_id)]
         if not any(min(asked, default=at + 1) <= permitted <= began for permitted in everest.permitted_at):
             yield f"{job}: was installed at {shown(began)}, without a permission"

@@ -149,9 +149,15 @@ class Step(Table):
 
 
 class ExpectedStatus(Table):
-    """One status: its word, or a table with the time at which it is heard (to the second, unless `within` says)."""
+    """One status: its word, or a table.
+
+    Attributes:
+        at: when it is heard, to the second unless `within` says more; by default not looked at.
+        disable_connectors: whether it has EVerest take them out of service; by default not looked at.
+    """
 
     word: str
+    disable_connectors: bool | None = None
     at: Moment | None = None
     within: Duration = 1.0
 

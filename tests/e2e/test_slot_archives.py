@@ -61,6 +61,25 @@ def test_updates_by_archive(station: Station):
     assert (slots / "current").readlink() == Path("b")
 
 
+def test_connectors_that_stay_in_service(station: Station):
+    """By the manifest or by the location: EVerest is told with the statuses, permits nothing, and is not waited for."""
+    service, everest = station.both({"firmware": {"unsigned": "accept"}})
+    station.http.files["/fw.bin"] = File(firmware(FILES, disable_connectors_during_install=False))
+    station.http.files["/fw.img"] = File(b"an image")
+    fragment = "#disable_connectors_during_install=false"
+    for request_id, location in ((1, "/fw.bin"), (2, f"/fw.img{fragment}")):
+        everest.call("update_firmware", {"location": station.http.url(location), "request_id": request_id})
+        everest.wait_for("Installed", request_id)
+    told = [(each.request_id, each.word) for each in everest.statuses if not each.disable_connectors]
+    assert told == [(1, "Downloaded"), (2, "Downloaded")]
+    assert "cause': 'PermissionGiven'" not in str(service.log)
+    assert [request.path for request in station.http.requests] == ["/fw.bin", "/fw.img"]
+    assert fragment.encode() not in (service.state_dir / "state.db").read_bytes()
+    assert update(station, everest, 3, firmware(FILES, disable_connectors_during_install=False), "Installed") == GOOD
+    told = [each.word for each in everest.statuses if each.request_id == 3 and not each.disable_connectors]
+    assert told == ["SignatureVerified"]  # of signed firmware nothing is believed before
+
+
 def test_an_archive_made_as_the_documentation_says(station: Station, tmp_path: Path):
     """The commands of docs/slots.md make an archive that is installed."""
     for tool in ("jq", "zstd"):

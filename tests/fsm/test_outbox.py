@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 
 from everest_system.fsm.machine import Status
-from everest_system.fsm.outbox import MOST_REQUESTS, MOST_ROWS, Outbox, OutboxChange, OutboxRow
+from everest_system.fsm.messages import FirmwareUpdateMetadata, FirmwareUpdateStatusEnum
+from everest_system.fsm.outbox import MOST_REQUESTS, MOST_ROWS, Outbox, OutboxChange, OutboxRow, message
 from everest_system.fsm.presence.snapshot import PresenceSnapshot
 from everest_system.fsm.presence.states import PresenceState
 
@@ -326,3 +327,23 @@ def test_a_full_outbox_keeps_what_a_machine_waits_for():
     box.add(row(seq, "Uploading", machine="logs", job=seq) for seq in range(3, MOST_ROWS + MOST_REQUESTS))
     box.trim()
     assert [done.seq for done in box.heard()] == [2]
+
+
+@pytest.mark.parametrize("said", [True, False])
+def test_the_connectors_go_with_the_words_that_everest_reads_them_of(said):
+    """Downloaded and SignatureVerified carry what was said of the connectors; all other words are as ever."""
+    for word in FirmwareUpdateStatusEnum:
+        status = replace(row(1, word).status, disable_connectors=said)
+        metadata = FirmwareUpdateMetadata(disable_connectors_during_install=said)
+        expected = metadata if word in {"Downloaded", "SignatureVerified"} else None
+        assert message(status).firmware_update_metadata == expected
+        assert message(row(1, word).status).firmware_update_metadata is None
+
+
+def test_the_pair_that_passes_everests_filter_says_the_same_of_the_connectors():
+    """A status said again behind its predecessor brings its metadata along, and the predecessor has the same."""
+    status = replace(row(1, "SignatureVerified", predecessor="Downloaded").status, disable_connectors=False)
+    box = outbox(OutboxRow(1, "system_api", status, early=True, sent=True))
+    pair = [message(again.status) for again in box.repeat_early(2).added]
+    assert [str(each.firmware_update_status) for each in pair] == ["Downloaded", "SignatureVerified"]
+    assert all(each.firmware_update_metadata.disable_connectors_during_install is False for each in pair)

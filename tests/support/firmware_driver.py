@@ -47,9 +47,14 @@ ARTIFACT = Artifact(length=4 << 20, sha256="ab" * 32)
 
 
 class FirmwareDriver(MachineDriver):
-    """A firmware machine; the keywords are its rules."""
+    """A firmware machine; the keywords are its rules.
+
+    Attributes:
+        disable_connectors: what the location of the next request says of the connectors.
+    """
 
     def __init__(self, **rules: Any) -> None:
+        self.disable_connectors: bool | None = None
         super().__init__(self._maker(rules), FirmwareSnapshot())
 
     @staticmethod
@@ -77,7 +82,7 @@ class FirmwareDriver(MachineDriver):
             if seconds is not None:
                 fields[name] = self.clock.wall + timedelta(seconds=seconds)
         asked = FirmwareUpdateRequest(request_id=request_id, location="https://example.com/fw", **fields)
-        self.take(UpdateRequested(asked, reply_to, run=1))
+        self.take(UpdateRequested(asked, reply_to, run=1, disable_connectors=self.disable_connectors))
 
     # --- the phases ---
 

@@ -72,6 +72,7 @@ EXAMPLES: dict[str, Any] = {
     "retry_after_s": None,
     "part": Part(length=4096),
     "artifact": Artifact(length=4096, sha256="ab" * 32),
+    "disable_connectors": None,
     "target": "slot-b",
     "activation": "reboot",
     "file_name": "logs.tar.gz",

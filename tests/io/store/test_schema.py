@@ -66,15 +66,16 @@ SAVED = Saved(
     9,
 )
 
-# Made up: a column more, with its value worked out from what there is, and a table that replaces another.
-VERSION_2 = (
+TODAY = schema.VERSION
+# Made up, behind today's: a column more, its value worked out from what there is, and a table that replaces another.
+NEXT = (
     "ALTER TABLE snapshots ADD COLUMN written TEXT NOT NULL DEFAULT ''",
-    "UPDATE snapshots SET written = 'before version 2'",
+    "UPDATE snapshots SET written = 'before the next'",
 )
-VERSION_3 = (
+NEXT_BUT_ONE = (
     "CREATE TABLE notes (seq INTEGER PRIMARY KEY, text TEXT NOT NULL)",
     "INSERT INTO notes SELECT seq, source || ' to ' || target FROM history",
-    "UPDATE snapshots SET written = written || ', then 3'",
+    "UPDATE snapshots SET written = written || ', then the one behind'",
 )
 
 
@@ -89,9 +90,9 @@ def folder(tmp_path):
 
 
 def upgrade(monkeypatch, *steps):
-    """Have the code know these versions behind the first."""
-    monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS[:1], *steps))
-    monkeypatch.setattr(schema, "VERSION", 1 + len(steps))
+    """Have the code know these versions behind today's."""
+    monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS[:TODAY], *steps))
+    monkeypatch.setattr(schema, "VERSION", TODAY + len(steps))
 
 
 def query(folder, text):
@@ -120,43 +121,45 @@ def test_a_new_file_has_the_tables_of_version_1(tmp_path, folder):
 
 def test_an_upgrade_over_two_versions_keeps_everything(folder, monkeypatch):
     """Each step finds what the one before has left, and what was there is there."""
-    upgrade(monkeypatch, VERSION_2, VERSION_3)
+    upgrade(monkeypatch, NEXT, NEXT_BUT_ONE)
     with Store.open(folder) as store:
         assert (store.load(), store.loss) == (SAVED, "")
     assert query(folder, "SELECT text FROM notes") == [("ACCEPTED to DOWNLOADING",)]
-    assert query(folder, "SELECT DISTINCT written FROM snapshots") == [("before version 2, then 3",)]
-    assert query(folder, "PRAGMA user_version") == [(3,)]
+    assert query(folder, "SELECT DISTINCT written FROM snapshots") == [("before the next, then the one behind",)]
+    assert query(folder, "PRAGMA user_version") == [(TODAY + 2,)]
 
 
 def test_each_step_is_taken_once(folder, monkeypatch):
-    """A station that has version 2 takes only the step to 3, and one that has 3 takes none."""
-    upgrade(monkeypatch, VERSION_2)
+    """A station that has the next version takes only the step behind it, and one that has that takes none."""
+    upgrade(monkeypatch, NEXT)
     Store.open(folder).close()
-    upgrade(monkeypatch, VERSION_2, VERSION_3)
+    upgrade(monkeypatch, NEXT, NEXT_BUT_ONE)
     for _ in range(2):
         Store.open(folder).close()
-        assert query(folder, "SELECT DISTINCT written FROM snapshots") == [("before version 2, then 3",)]
+        assert query(folder, "SELECT DISTINCT written FROM snapshots") == [("before the next, then the one behind",)]
 
 
 def test_a_reader_asks_for_the_upgrade(folder, monkeypatch):
     """Until the service has started once with the new version, `status` says so and changes nothing."""
     content = (folder / "state.db").read_bytes()
-    upgrade(monkeypatch, VERSION_2)
-    with pytest.raises(StoreError, match="has schema 1, this version reads 2: start the service once"):
+    upgrade(monkeypatch, NEXT)
+    with pytest.raises(StoreError, match=f"has schema 1, this version reads {TODAY + 1}: start the service once"):
         StoreReader.open(folder)
     assert (folder / "state.db").read_bytes() == content
 
 
 @pytest.mark.parametrize(
     "broken",
-    [("DROP TABLE snapshots", "no statement"), (*VERSION_3, "INSERT INTO outbox SELECT * FROM outbox")],
+    [("DROP TABLE snapshots", "no statement"), (*NEXT_BUT_ONE, "INSERT INTO outbox SELECT * FROM outbox")],
     ids=["syntax", "constraint"],
 )
 def test_a_migration_that_fails_changes_nothing(folder, monkeypatch, broken):
     """A step that fails takes those before it back too, and says which it was; the old version goes on."""
     content = (folder / "state.db").read_bytes()
-    upgrade(monkeypatch, VERSION_2, broken)
-    with pytest.raises(StoreError, match=r"state\.db could not be brought from schema 2 to 3: .*; it is as it was"):
+    upgrade(monkeypatch, NEXT, broken)
+    with pytest.raises(
+        StoreError, match=rf"state\.db could not be brought from schema {TODAY + 1} to {TODAY + 2}: .*; it is as it was"
+    ):
         Store.open(folder)
     assert (folder / "state.db").read_bytes() == content
     assert list(folder.glob("state.db.*")) == []
@@ -170,8 +173,8 @@ import json, os, signal, sys
 from pathlib import Path
 from everest_system.io.store import database, opening, schema, store
 steps, at = json.loads(sys.argv[2]), int(sys.argv[3])
-schema.MIGRATIONS = (*schema.MIGRATIONS[:1], *steps)
-schema.VERSION = 1 + len(steps)
+schema.MIGRATIONS = (*schema.MIGRATIONS, *steps)
+schema.VERSION += len(steps)
 connect = database.connect
 
 def watched(file, mode):
@@ -188,9 +191,9 @@ store.Store.open(Path(sys.argv[1])).close()
 
 
 def test_a_crash_in_the_middle_of_a_migration_leaves_the_old_version_whole(folder, monkeypatch):
-    """Killed before any of its statements, the next start finds version 1 as it was, or, at the end, version 3."""
+    """Killed before any of its statements, the next start finds version 1 as it was, or, at the end, the last one."""
     fill = ("CREATE TABLE filling (text)", *(f"INSERT INTO filling VALUES (zeroblob({n}9000))" for n in range(1, 9)))
-    steps = [VERSION_2, (*VERSION_3, *fill)]
+    steps = [NEXT, (*NEXT_BUT_ONE, *fill)]
     clean = (folder / "state.db").read_bytes()
     versions = []
     for at in range(0, 60, 3):
@@ -206,17 +209,19 @@ def test_a_crash_in_the_middle_of_a_migration_leaves_the_old_version_whole(folde
                 assert query(folder, "SELECT count(*) FROM sqlite_master WHERE name IN ('notes', 'filling')") == [(0,)]
             with Store.open(folder) as store:
                 assert (store.load(), store.loss) == (SAVED, "")
-            assert query(folder, "SELECT DISTINCT written FROM snapshots") == [("before version 2, then 3",)]
+            assert query(folder, "SELECT DISTINCT written FROM snapshots") == [
+                ("before the next, then the one behind",)
+            ]
         if done.returncode == 0:
             break
-    assert set(versions) == {1, 3}
+    assert set(versions) == {1, TODAY + 2}
     assert versions == sorted(versions)
     assert versions.count(1) > 5
 
 
 def test_the_old_version_takes_back_what_the_new_one_left_half_done(folder):
     """An upgrade that a crash cut short can be given up: the version before starts, with all that it had."""
-    steps = [VERSION_2, (*VERSION_3, "CREATE TABLE filling (text)", "INSERT INTO filling VALUES (zeroblob(90000))")]
+    steps = [NEXT, (*NEXT_BUT_ONE, "CREATE TABLE filling (text)", "INSERT INTO filling VALUES (zeroblob(90000))")]
     for at in range(8, 16, 2):
         done = subprocess.run([sys.executable, "-c", CRASHING, str(folder), json.dumps(steps), str(at)], check=False)
         assert done.returncode == -signal.SIGKILL

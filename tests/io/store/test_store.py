@@ -42,8 +42,11 @@ while True:
 """
 
 
-def row(seq: int, word: str = "Downloading", *, is_end: bool = False, early: bool = False) -> OutboxRow:
-    return OutboxRow(seq, "system_api", Status("firmware", 3, 42, 2, word, is_end, "Downloaded"), early)
+def row(
+    seq: int, word: str = "Downloading", *, is_end: bool = False, early: bool = False, connectors: bool | None = None
+) -> OutboxRow:
+    status = Status("firmware", 3, 42, 2, word, is_end, "Downloaded", disable_connectors=connectors)
+    return OutboxRow(seq, "system_api", status, early)
 
 
 def step(number: int, module_id: str = "system_api") -> Transition:
@@ -87,6 +90,16 @@ def test_what_was_committed_is_there_after_reopening(folder):
         )
         assert second.load().rows[0].status.is_end is True
         assert second.history(10) == [step(1), step(2)]
+
+
+def test_what_a_status_says_of_the_connectors_is_kept(folder):
+    """Yes, no and nothing are three things, before and after reopening."""
+    rows = tuple(row(number, connectors=said) for number, said in enumerate([True, False, None], 1))
+    with Store.open(folder) as first:
+        first.commit(Change(rows_added=rows))
+    with Store.open(folder) as second:
+        assert second.load().rows == rows
+        assert [type(row.status.disable_connectors) for row in second.load().rows] == [bool, bool, type(None)]
 
 
 def test_a_new_memory_is_empty_and_private(folder):
@@ -256,7 +269,7 @@ def test_a_reader_makes_no_memory_where_none_is(folder):
     assert not folder.exists()
     folder.mkdir()
     (folder / "state.db").touch()
-    with pytest.raises(StoreError, match="has schema 0, this version reads 1: start the service once"):
+    with pytest.raises(StoreError, match=f"has schema 0, this version reads {schema.VERSION}: start the service once"):
         StoreReader.open(folder)
     assert (folder / "state.db").read_bytes() == b""
 
@@ -309,14 +322,14 @@ def test_a_foreign_database_is_left_alone(folder, open_it, statement):
 @pytest.mark.parametrize("open_it", [Store.open, StoreReader.open])
 def test_a_newer_schema_is_refused(folder, monkeypatch, open_it):
     """What a newer version wrote is not touched by an older one, which says so."""
-    monkeypatch.setattr(schema, "VERSION", 2)
+    known = schema.VERSION
+    monkeypatch.setattr(schema, "VERSION", known + 1)
     monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, ("CREATE TABLE more (what)",)))
     Store.open(folder).close()
     monkeypatch.undo()
     content = (folder / "state.db").read_bytes()
-    with pytest.raises(
-        StoreError, match=r"written by a newer version of everest-system \(schema 2, this one knows 1\)"
-    ):
+    said = rf"written by a newer version of everest-system \(schema {known + 1}, this one knows {known}\)"
+    with pytest.raises(StoreError, match=said):
         open_it(folder)
     assert (folder / "state.db").read_bytes() == content
 

@@ -125,6 +125,11 @@ def test_requests_are_followed_to_their_end(service: ServiceProcess, http: HttpS
     words = [line.split()[-1] for line in out.splitlines()]
     assert (code, words) == (1, ["Accepted", "Downloading", "DownloadFailed"])
     assert err == "failed: `everest-system status` says why\n"
+    stays = http.url("/fw.bin") + "#disable_connectors_during_install=false"
+    code, out, _ = run_cli(*update, "--location", stays, *common)
+    words = [line.split()[2] for line in out.splitlines()[1:]]
+    assert (code, words) == (0, ["Downloading", "Downloaded", "Installing", "Installed"])
+    assert "Downloaded  (the connectors stay in service: no permission is needed)" in out
     code, out, _ = run_cli("request", "upload-logs", "--location", http.url("/logs/"), *common)
     reply, *statuses = out.splitlines()
     assert code == 0
@@ -140,6 +145,7 @@ def test_replies_are_printed_and_judged(service: ServiceProcess) -> None:
     assert run_cli("request", "set-system-time", *config) == (0, "true\n", "")
     assert run_cli("request", "set-system-time", "--time", "whenever", *config)[0] == 2
     assert run_cli("request", "allow-installation", *config) == (0, "sent\n", "")
+    assert run_cli("request", "configure-network", *config) == (1, '{"status": "NotSupported"}\n', "")
     assert run_cli("request", "upload-logs", "--location", "gopher://h/", *config) == (1, "Rejected\n", REFUSED)
     assert run_cli("request", "update-firmware", "--location", "x", "--watch", *config) == (1, "Rejected\n", REFUSED)
     assert run_cli("request", "update-firmware", "--location", "x", "--allow-installation", *config)[0] == 2
