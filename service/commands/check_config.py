@@ -19,11 +19,15 @@ def add_to(app: typer.Typer) -> None:
 def check_config(config: Config = None) -> None:
     """Check the configuration.
 
-    Also that the files and programs that it names are there. Exit code 0 when it is right; 2 and one line for each
-    wrong key when not: its full name, what is wrong, what is
-    allowed.
+    Also that the files and programs that it names are there, and what is in certificates and keys. Exit code 0 when
+    it is right; 2 and one line for each wrong key when not: its full name, what is wrong, what is allowed.
     """
-    usable_settings_of(config)
+    settings = usable_settings_of(config)
+    from everest_system.configuration.problems import ConfigurationError
+    from everest_system.configuration.settings_files import check_trust
+
+    if problems := check_trust(settings):
+        raise ConfigurationError(problems)
     file = _file(config)
     typer.echo(f"OK: {file}" if file else "OK: there is no file, the defaults hold")
 

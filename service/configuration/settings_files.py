@@ -1,21 +1,35 @@
-"""The files that a configuration names: whether each is there and can be read, or run.
+"""The files that a configuration names: whether each is there, can be read or run, and is what it should be.
 
 Looked at apart from the keys, since a configuration can be right on one machine and its files on another:
-`check-config` and the start of the service ask, nobody else does. What is in the files is not looked at.
+`check-config` and the start of the service ask, nobody else does. Trust anchors and CRLs only `check-config` looks
+into: it takes a library that an idle station can spare, and a list that breaks in the field must not stop the service.
 """
 
 import os
 import shutil
-import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from everest_system.configuration.settings import Settings
+from everest_system.fsm.errors import WorldError
 
 
 def check_files(settings: Settings) -> list[str]:
     """One line for each file that is named and cannot be used, with the key that names it."""
-    return [*_unreadable(settings), *_programs(settings)]
+    return [*_unreadable(settings), *_broken(settings), *_programs(settings)]
+
+
+def check_trust(settings: Settings) -> list[str]:
+    """One line for the trust anchors and one for the CRLs, where a file of them is broken."""
+    from everest_system.io.trust.trust import Trust
+
+    firmware, problems = settings.firmware, []
+    for key, trust in (("trust_anchors", Trust(anchors=firmware.trust_anchors)), ("crls", Trust(crls=firmware.crls))):
+        try:
+            trust.check_files()
+        except WorldError as error:
+            problems.append(f"firmware.{key}: {error}")
+    return problems
 
 
 def _unreadable(settings: Settings) -> Iterator[str]:
@@ -24,14 +38,41 @@ def _unreadable(settings: Settings) -> Iterator[str]:
             yield f"{key}: {path} {'is no file' if path.exists() else 'does not exist'}"
         elif not os.access(path, os.R_OK):
             yield f"{key}: {path} cannot be read"
-        elif path == settings.transfers.credentials_file and path.stat().st_mode & stat.S_IRWXO:
-            yield f"{key}: {path} is open to all users: chmod o= {path}"
     for key, paths in (("trust_anchors", settings.firmware.trust_anchors), ("crls", settings.firmware.crls)):
         for path in paths:
             if not path.exists():
                 yield f"firmware.{key}: {path} does not exist"
             elif not os.access(path, os.R_OK | os.X_OK if path.is_dir() else os.R_OK):
                 yield f"firmware.{key}: {path} cannot be read"
+
+
+def _broken(settings: Settings) -> Iterator[str]:
+    for key, look, files in _looks(settings):
+        if all(path is not None and path.is_file() and os.access(path, os.R_OK) for path in files):
+            try:
+                look(*files)
+            except WorldError as error:
+                yield f"{key}: {error}"
+
+
+def _looks(settings: Settings) -> Iterator[tuple[str, Callable[..., object], tuple[Path | None, ...]]]:
+    """What says whether a file is what it should be."""
+    from everest_system.io.transfers.private_keys import check_client_certificate, check_ssh_key
+    from everest_system.io.transfers.roots import check_roots
+
+    tls, transfers = settings.mqtt.tls, settings.transfers
+    if tls is not None:
+        yield "mqtt.tls.ca_file", check_roots, (tls.ca_file,)
+        yield "mqtt.tls.cert_file", check_client_certificate, (tls.cert_file, tls.key_file)
+    for path in transfers.ca_files:
+        yield "transfers.ca_files", check_roots, (path,)
+    client = (transfers.client_cert_file, transfers.client_key_file)
+    yield "transfers.client_cert_file", check_client_certificate, client
+    if transfers.credentials_file is not None:
+        from everest_system.io.transfers.credentials_file import find
+
+        yield "transfers.credentials_file", lambda file: find(file, ""), (transfers.credentials_file,)
+    yield "transfers.sftp_key_file", check_ssh_key, (transfers.sftp_key_file,)
 
 
 def _files(settings: Settings) -> Iterator[tuple[str, Path]]:

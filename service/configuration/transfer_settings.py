@@ -19,6 +19,7 @@ from everest_system.configuration.setting_types import (
     Schemes,
     Seconds,
     Section,
+    contradiction,
     needs_partner,
 )
 
@@ -80,6 +81,9 @@ class Transfers(Section):
     @model_validator(mode="after")
     def _agrees(self) -> Self:
         needs_partner(self, "client_cert_file", "client_key_file")
+        if self.known_hosts_file is not None and self.sftp_host_keys == "first_use":
+            # Whoever names the file means its servers and no others.
+            raise contradiction("known_hosts_file", 'counts only where sftp_host_keys is "known_hosts"')
         return self
 
 

@@ -172,7 +172,7 @@ def _crl_der(pem: str) -> bytes:
     ids=["empty", "text", "binary", "cut off", "second one cut off"],
 )
 def test_broken_file(tmp_path: Path, chain: str, which: str, content: bytes) -> None:
-    """A broken file of ours refuses everything, by name, and is found at the start as well."""
+    """A broken file of ours refuses everything, by name, and is found when it is looked for beforehand."""
     station = TrustingStation(tmp_path, chain)
     if which == "anchors" and content.startswith(ROOT.pem.encode()):
         content = content.replace(b"X509 CRL", b"CERTIFICATE")

@@ -51,6 +51,23 @@ def test_files_that_are_named_have_to_be_there(command: str, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("command", ["check-config", "run"])
+def test_files_that_are_named_have_to_be_what_they_should(command: str, tmp_path: Path) -> None:
+    """A file with something else in it stops the check, and the start of the service, with code 2."""
+    file = tmp_path / "a.toml"
+    file.write_text(f'transfers.ca_files = ["{file}"]\n')
+    code, _, err = run_cli(command, "-c", file)
+    assert (code, err) == (2, f"transfers.ca_files: {file} has no certificate in PEM\n")
+
+
+def test_broken_trust_anchor_is_found(tmp_path: Path) -> None:
+    """What would refuse every firmware is told by the check."""
+    file = tmp_path / "a.toml"
+    file.write_text(f'firmware.trust_anchors = ["{file}"]\n')
+    code, _, err = run_cli("check-config", "-c", file)
+    assert (code, err) == (2, f"firmware.trust_anchors: {file}: a certificate cannot be read\n")
+
+
+@pytest.mark.parametrize("command", ["check-config", "run"])
 def test_what_is_not_built_is_told_with_its_key(command: str, tmp_path: Path) -> None:
     """What this version does not have is no right configuration, and the service does not start with it."""
     file = tmp_path / "a.toml"

@@ -4,9 +4,11 @@ import os
 from pathlib import Path
 
 import pytest
+from support.http_server import make_certificate
 
+from everest_system.configuration.problems import ConfigurationError
 from everest_system.configuration.settings import Settings
-from everest_system.configuration.settings_files import check_files
+from everest_system.configuration.settings_files import check_files, check_trust
 from everest_system.configuration.settings_sources import load
 
 
@@ -42,6 +44,7 @@ command.install = ["/none/i"]
 ca_files = ["/none/1", "/none/2"]
 client_cert_file = "/none/cc"
 client_key_file = "/none/ck"
+sftp_host_keys = "known_hosts"
 known_hosts_file = "/none/h"
 credentials_file = "/none/u"
 sftp_key_file = "/none/s"
@@ -117,3 +120,55 @@ def test_passwords_open_to_all_are_told(file, tmp_path) -> None:
     assert problem == f"transfers.credentials_file: {credentials} is open to all users: chmod o= {credentials}"
     credentials.chmod(0o640)
     assert check_files(settings) == []
+
+
+def test_what_is_in_files_is_looked_at(file, tmp_path) -> None:
+    """A file that is there and is something else, or does not go with its partner, is told with its key."""
+    (tmp_path / "other").mkdir()
+    mine, another = make_certificate(tmp_path), make_certificate(tmp_path / "other")
+    text = tmp_path / "text"
+    text.write_text("no such thing")
+    text.chmod(0o600)
+    settings = settings_with(
+        f"""
+[mqtt.tls]
+ca_file = "{text}"
+cert_file = "{text}"
+key_file = "{mine.key_file}"
+[transfers]
+ca_files = ["{mine.cert_file}", "{text}"]
+client_cert_file = "{mine.cert_file}"
+client_key_file = "{another.key_file}"
+credentials_file = "{text}"
+sftp_key_file = "{text}"
+""",
+        file,
+    )
+    assert check_files(settings) == [
+        f"mqtt.tls.ca_file: {text} has no certificate in PEM",
+        f"mqtt.tls.cert_file: {text} is no PEM certificate, or {mine.key_file} is no PEM key",
+        f"transfers.ca_files: {text} has no certificate in PEM",
+        f"transfers.client_cert_file: {another.key_file} is not the key of {mine.cert_file}",
+        f"transfers.credentials_file: {text}, line 1: malformed",
+        f"transfers.sftp_key_file: {text} is no private key in PEM or in OpenSSH's form",
+    ]
+
+
+def test_broken_anchors_and_lists_are_told(file, tmp_path) -> None:
+    """A trust anchor or a CRL that cannot be read is told with its key; an empty folder of lists is fine."""
+    good = make_certificate(tmp_path).cert_file
+    (folder := tmp_path / "lists").mkdir()
+    assert check_trust(settings_with(f'firmware = {{ trust_anchors = ["{good}"], crls = ["{folder}"] }}', file)) == []
+    (folder / "a.crl").write_text("no list")
+    (folder / "a.pem").write_text("no anchor")
+    both = f'firmware = {{ trust_anchors = ["{good}", "{folder}"], crls = ["{folder}"] }}'
+    assert check_trust(settings_with(both, file)) == [
+        f"firmware.trust_anchors: {folder}/a.pem: a certificate cannot be read",
+        f"firmware.crls: {folder}/a.crl: a CRL cannot be read",
+    ]
+
+
+def test_known_hosts_that_would_count_for_nothing(file) -> None:
+    """Who names the known hosts and forgets to say that they count is told so: else any new server would be taken."""
+    with pytest.raises(ConfigurationError, match=r'transfers\.known_hosts_file: .* sftp_host_keys is "known_hosts"'):
+        settings_with('transfers.known_hosts_file = "/etc/ssh/ssh_known_hosts"', file)
