@@ -174,8 +174,20 @@ def _installer(settings: Settings, module_id: str) -> Installer:
             return CommandInstaller(
                 command.install, command.timeout_s, Activation(command.activation), repeatable=command.repeatable
             )
+        case "rauc":
+            from everest_system.io.installers.rauc.installer import RaucInstaller
+
+            rauc = firmware.rauc
+            return RaucInstaller(
+                rauc.bus,
+                busy_timeout_s=rauc.busy_timeout_s,
+                timeout_s=rauc.timeout_s,
+                allow_downgrade=firmware.allow_downgrade,
+            )
         case other:
-            raise NotImplementedError(f"{other}: `configuration.not_built` has to refuse it")
+            from everest_system.io.installers.discovery import make
+
+            return make(other, firmware.own, settings.artifacts_dir(module_id).with_name("installer"))
 
 
 def time_rules(settings: Settings) -> TimeRules:

@@ -78,6 +78,18 @@ class InstallError(WorldError):
     """The firmware could not be installed, activated or rolled back, through no known fault of its own."""
 
 
+class SettingError(ValueError):
+    """A setting of an installer's own is wrong; `str()` says how.
+
+    Attributes:
+        key: in the installer's table, "" for all of it.
+    """
+
+    def __init__(self, key: str, text: str) -> None:
+        super().__init__(text)
+        self.key = key
+
+
 @dataclass(frozen=True, slots=True)
 class Facts:
     """What an installer is told about an update.

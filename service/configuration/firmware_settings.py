@@ -1,8 +1,9 @@
 """The settings of firmware updates: `[firmware]` and the tables of its installers."""
 
-from typing import Annotated, Literal, Self
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, ModelWrapValidatorHandler, PrivateAttr, model_validator
 
 from everest_system.configuration.setting_types import (
     DAY_S,
@@ -20,8 +21,20 @@ from everest_system.configuration.setting_types import (
     Section,
     SignatureSchemes,
     Text,
+    Words,
     contradiction,
 )
+
+BusAddress = Annotated[
+    str,
+    Field(max_length=1024, pattern=r"^(system|session|unix:[!-~]+)\z"),
+    Words('"system", "session", or a bus\'s address, such as "unix:path=/run/bus"'),
+]
+InstallerName = Annotated[
+    str,
+    Field(pattern=r"^[A-Za-z0-9_-]{1,64}\z"),
+    Words('"slots", "command", "rauc", or the name of an installer that is installed'),
+]
 
 
 class Slots(Section):
@@ -83,16 +96,31 @@ class InstallCommand(Section):
 
 
 class Rauc(Section):
-    """The installer `rauc`."""
+    """The installer `rauc` (`docs/rauc.md`); its library comes with `everest-system[rauc]`."""
 
-    bus: Literal["system", "session"] = Field(default="system", description="The D-Bus that RAUC is on.")
+    bus: BusAddress = Field(default="system", description="The D-Bus that RAUC is on.")
+    busy_timeout_s: Seconds = Field(
+        default=600.0,
+        description=(
+            "Seconds to wait for what RAUC is doing for somebody else, before the installation has failed; 0: not at "
+            "all."
+        ),
+    )
+    timeout_s: Seconds = Field(
+        default=3600.0,
+        description="Seconds after which an installation by RAUC has failed; 0: it may take as long as it takes.",
+    )
 
 
 class Firmware(Section):
     """Firmware updates."""
 
-    installer: Literal["slots", "command", "rauc"] = Field(
-        default="slots", description="What installs: two slots of our own, a program of the integrator's, or RAUC."
+    installer: InstallerName = Field(
+        default="slots",
+        description=(
+            "What installs: two slots of our own, a program of the integrator's, RAUC, or an installer of another "
+            "package (`docs/installers.md`), whose settings are in the table `[firmware.NAME]` of the file."
+        ),
     )
     chain: Literal["anchors", "everest"] = Field(
         default="anchors",
@@ -165,17 +193,38 @@ class Firmware(Section):
         default=True,
         description=(
             "Whether firmware may be older than what is active, where the installer knows versions (`slots`, by the "
-            "manifest). If false, older firmware fails verification, and so does firmware that says no version."
+            "manifest; `rauc`, by the bundle). If false, older firmware fails verification, and so does firmware that "
+            "says no version."
         ),
     )
     slots: Slots = Slots()
     command: InstallCommand = InstallCommand()
     rauc: Rauc = Rauc()
+    _own: dict[str, Any] = PrivateAttr(default_factory=dict)
+
+    @property
+    def own(self) -> Mapping[str, Any]:
+        """The table of an installer of another package, which only that installer can judge."""
+        return self._own
 
     @property
     def max_size_bytes(self) -> int:
         """The largest firmware file taken, in bytes."""
         return int(self.max_size_mb * MEGABYTE)
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _with_own(cls, values: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        """Take the table of the chosen installer out, where it is one that is not known here."""
+        name = values.get("installer") if isinstance(values, dict) else None
+        if not isinstance(name, str) or name in cls.model_fields or name not in values:
+            return handler(values)
+        own = values[name]
+        if not isinstance(own, dict):
+            raise contradiction(name, "is no table")
+        made = handler({key: value for key, value in values.items() if key != name})
+        made._own = own  # noqa: SLF001 - its own
+        return made
 
     @model_validator(mode="after")
     def _agrees(self) -> Self:

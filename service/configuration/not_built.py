@@ -1,11 +1,20 @@
-"""What a configuration may name and this version does not have: told before anything starts, with the key."""
+"""What a configuration may name and is not there: told before anything starts, with the key."""
 
 from collections.abc import Iterator
+from importlib.util import find_spec
 
 from everest_system.configuration.settings import Settings
 
 
 def not_built(settings: Settings) -> Iterator[str]:
-    """One line for each key that asks for something that is not there yet, with what there is."""
-    if settings.firmware.installer == "rauc":
-        yield 'firmware.installer: "rauc" is not in this version; use "slots" or "command"'
+    """One line for each key that asks for something that is not there, with what there is."""
+    from everest_system.io.installers.discovery import BUILT_IN, UnusableInstallerError, make
+
+    firmware = settings.firmware
+    if firmware.installer == "rauc" and find_spec("jeepney") is None:
+        yield 'firmware.installer: "rauc" needs the library jeepney, which comes with everest-system[rauc]'
+    if firmware.installer not in BUILT_IN:
+        try:
+            make(firmware.installer, firmware.own, settings.station.state_dir / "installer")
+        except UnusableInstallerError as error:
+            yield f"firmware.{error.key}: {error}"

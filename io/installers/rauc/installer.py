@@ -12,6 +12,7 @@ The target is RAUC's slot beside the booted one. Nothing is written before `inst
 What RAUC's words mean is in `refusals.py`, how it is spoken to in `service.py`. docs/rauc.md says it for integrators.
 """
 
+import math
 from contextlib import AbstractContextManager
 from pathlib import Path
 from threading import Event
@@ -37,14 +38,15 @@ class RaucInstaller:
     Args:
         bus: `system`, `session`, or a bus's address.
         busy_timeout_s: how long to wait for what RAUC does for others.
-        timeout_s: how long an installation may take.
+        timeout_s: how long an installation may take; 0: as long as it takes.
         allow_downgrade: whether a bundle may be older than the one that is booted.
     """
 
     verifies_signatures = True
 
     def __init__(self, bus: str, *, busy_timeout_s: float, timeout_s: float, allow_downgrade: bool) -> None:
-        self._bus, self._busy_timeout_s, self._timeout_s = bus, busy_timeout_s, timeout_s
+        self._bus, self._busy_timeout_s = bus, busy_timeout_s
+        self._timeout_s = timeout_s or math.inf
         self._allow_downgrade = allow_downgrade
 
     def check(self, facts: Facts) -> str:

@@ -68,14 +68,10 @@ def test_broken_trust_anchor_is_found(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("command", ["check-config", "run"])
-def test_what_is_not_built_is_told_with_its_key(command: str, tmp_path: Path) -> None:
-    """What this version does not have is no right configuration, and the service does not start with it."""
+def test_what_is_not_there_is_told_with_its_key(command: str, tmp_path: Path) -> None:
+    """An installer that nobody has is no right configuration, and the service does not start with it."""
     file = tmp_path / "a.toml"
-    file.write_text('firmware.installer = "rauc"\n')
+    file.write_text('firmware.installer = "swupdate"\n')
     code, _, err = run_cli(command, "-c", file)
-    assert (code, err.splitlines()) == (
-        2,
-        [
-            'firmware.installer: "rauc" is not in this version; use "slots" or "command"',
-        ],
-    )
+    line = 'firmware.installer: there is no installer "swupdate"; there are "command", "rauc", "slots"'
+    assert (code, err.splitlines()) == (2, [line])
