@@ -46,7 +46,7 @@ from everest_system.io.installers.port import BadSignatureError, UnfitError
 from everest_system.io.logs.collect_request import CollectRequest
 from everest_system.io.logs.collector import collect_apart
 from everest_system.io.logs.window import LogWindow
-from everest_system.io.platforms.health import health_check
+from everest_system.io.platforms.health import health_fault
 from everest_system.io.platforms.port import Reboot
 from everest_system.io.transfers.transfer import Fault, TransferError
 from everest_system.io.transfers.url import upload_target
@@ -200,8 +200,10 @@ class Job:
         if not self._installer.confirm(order.target):
             return OldFirmwareFound(order.work, "after the boot the old firmware is the active one")
         platform = self.tools.settings.platform
-        if not health_check(platform.health_check, platform.health_check_timeout_s, self.canceled):
-            return FirmwareUnhealthy(order.work, "the new firmware fails the health check")
+        fault = health_fault(platform.health_check, platform.health_check_timeout_s, self.canceled)
+        if fault:
+            self.progress.log.warning("health check failed", reason=fault)
+            return FirmwareUnhealthy(order.work, f"the new firmware fails the health check: {fault}")
         self._installer.mark_good(order.target)
         return Confirmed(order.work)
 

@@ -56,6 +56,7 @@ def _facts(snapshot: Snapshot) -> dict[str, Any]:
                 "attempts": snapshot.attempts,
                 "received": snapshot.artifact.length if snapshot.artifact else snapshot.part.length,
                 "permission": str(snapshot.permission),
+                "disable_connectors": snapshot.disable_connectors,
                 "held": snapshot.held,
                 "target": snapshot.target,
             }

@@ -102,6 +102,10 @@ class Activation(FirmwareBase):
         self.keep_reason()
         self.set_timer(HealthCheckDue, self.rules.health_check_interval_s)
 
+    def forget_reason(self) -> None:
+        """What went wrong on the way did not decide."""
+        self.draft.reason = ""
+
     def roll_back(self) -> None:
         """Put the old firmware in its place again."""
         self.clear_timers()

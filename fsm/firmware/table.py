@@ -202,7 +202,7 @@ TABLE: dict[FirmwareState, StateRows] = {
         enter="announce_reboot",
     ),
     S.CONFIRMING: _state(
-        Row(Confirmed,         S.INSTALLED),
+        Row(Confirmed,         S.INSTALLED, do="forget_reason"),
         Row(OldFirmwareFound,  S.INSTALLATION_FAILED, do="keep_reason"),
         Row(FirmwareUnhealthy, when="checks_left", do="count_check"),
         Row(FirmwareUnhealthy, S.ROLLING_BACK, do="keep_reason"),

@@ -3,29 +3,27 @@
 from collections.abc import Sequence
 from threading import Event
 
-import structlog
-
 from everest_system.io.program import ProgramError, run
 
-_log = structlog.get_logger(__name__)
 
+def health_fault(argv: Sequence[str], timeout_s: float, canceled: Event) -> str:
+    """Run the program `argv`, and say in one line what is wrong.
 
-def health_check(argv: Sequence[str], timeout_s: float, canceled: Event) -> bool:
-    """Run the program `argv`; exit code 0 is healthy, and so is a station without such a program.
-
-    A program that cannot be run, or does not end within `timeout_s` seconds (0: as long as it takes), is unhealthy:
+    A program that cannot be run, or does not end within `timeout_s` seconds (0: as long as it takes), is a fault too:
     firmware in which not even that works is not to be kept.
+
+    Returns:
+        "" if the exit code is 0, which is healthy, and so is a station without such a program.
 
     Raises:
         CanceledError: `canceled` was set before there was an answer.
     """
     if not argv:
-        return True
+        return ""
     try:
         code = run(argv, timeout_s=timeout_s, canceled=canceled)
     except ProgramError as error:
-        _log.warning("health check failed", reason=str(error))
-        return False
-    if code != 0:
-        _log.warning("health check failed", program=argv[0], exit_code=code)
-    return code == 0
+        return str(error)
+    if code < 0:
+        return f"{argv[0]} was ended by signal {-code}"
+    return f"{argv[0]} exited with {code}" if code else ""

@@ -65,6 +65,7 @@ def _machine(label: str, facts: Mapping[str, Any], beside: str) -> Iterator[str]
     attempts = facts.get("attempts")
     told = [f"{attempts} attempt{'s' if attempts > 1 else ''} used"] if attempts else []
     told += [f"last status {facts['last_status']}"] if facts.get("last_status") else []
+    told += ["the connectors stay in service"] if facts.get("disable_connectors") is False else []
     told += ["paused by the operator"] if facts.get("held") and state == "DOWNLOAD_PAUSED" else []
     if told:
         yield _line("", printable(", ".join(told)))

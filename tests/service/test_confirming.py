@@ -70,7 +70,7 @@ def test_healthy_firmware_is_marked_good(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("active", "event"),
     [
-        (True, FirmwareUnhealthy(2, "the new firmware fails the health check")),
+        (True, FirmwareUnhealthy(2, f"the new firmware fails the health check: {sys.executable} exited with 1")),
         (False, OldFirmwareFound(2, "after the boot the old firmware is the active one")),
     ],
 )
@@ -85,7 +85,8 @@ def test_a_health_check_that_takes_too_long_has_failed(tmp_path: Path) -> None:
     """It is ended after the time that it has, and the firmware is not marked good."""
     installer = BootCounter()
     found = confirmed(tmp_path, installer, health_check=["sleep", "60"], health_check_timeout_s=0.1)
-    assert found == FirmwareUnhealthy(2, "the new firmware fails the health check")
+    fault = "sleep did not end within 0.1 s and was killed"
+    assert found == FirmwareUnhealthy(2, f"the new firmware fails the health check: {fault}")
     assert installer.log == ["confirm b"]
 
 

@@ -211,7 +211,7 @@ def test_firmware_that_is_not_well_yet_is_looked_at_again():
         update.fire(HealthCheckDue)
         assert len(update.ordered(ConfirmInstall)) == 1 + checks
     update.report(Confirmed)
-    assert (update.state, update.snapshot.timers) == (S.INSTALLED, {})
+    assert (update.state, update.snapshot.timers, update.snapshot.reason) == (S.INSTALLED, {}, "")
 
 
 @pytest.mark.parametrize("retries", [1, 2, 5])

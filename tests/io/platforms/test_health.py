@@ -6,25 +6,25 @@ import time
 import pytest
 
 from everest_system.fsm.errors import CanceledError
-from everest_system.io.platforms.health import health_check
+from everest_system.io.platforms.health import health_fault
 
 NEVER = threading.Event()
 
 
 @pytest.mark.parametrize(
-    ("argv", "healthy"),
+    ("argv", "fault"),
     [
-        ([], True),
-        (["/bin/sh", "-c", "exit 0"], True),
-        (["/bin/sh", "-c", "exit 1"], False),
-        (["/bin/sh", "-c", "kill -KILL $$"], False),
-        (["/nowhere/check"], False),
-        (["sleep", "60"], False),
+        ([], ""),
+        (["/bin/sh", "-c", "exit 0"], ""),
+        (["/bin/sh", "-c", "exit 3"], "/bin/sh exited with 3"),
+        (["/bin/sh", "-c", "kill -KILL $$"], "/bin/sh was ended by signal 9"),
+        (["/nowhere/check"], "/nowhere/check was not found, or its interpreter was not"),
+        (["sleep", "60"], "sleep did not end within 0.2 s and was killed"),
     ],
 )
-def test_healthy(argv: list[str], healthy: bool) -> None:
-    """Exit code 0 in time, or no program at all, is healthy; everything else is not."""
-    assert health_check(argv, 0.2, NEVER) is healthy
+def test_healthy(argv: list[str], fault: str) -> None:
+    """Exit code 0 in time, or no program at all, is healthy; everything else is a fault, and says which."""
+    assert health_fault(argv, 0.2, NEVER) == fault
 
 
 def test_cancel() -> None:
@@ -38,6 +38,6 @@ def test_cancel() -> None:
     timer = threading.Timer(0.1, cancel)
     timer.start()
     with pytest.raises(CanceledError):
-        health_check(["sleep", "60"], 30, canceled)
+        health_fault(["sleep", "60"], 30, canceled)
     assert time.monotonic() - at[0] < 0.2
     timer.join()

@@ -85,3 +85,11 @@ def test_nothing_running_says_so_and_guesses_nothing_of_everest() -> None:
     lines = list(status_text(report(running=False)))
     assert lines[0] == "No service is running; this is what the next one will go on with"
     assert not any("Broker" in line or "EVerest" in line for line in lines)
+
+
+def test_connectors_that_stay_in_service_are_told() -> None:
+    """An update that leaves the connectors alone says so; any other says nothing of them."""
+    update = {"state": "INSTALLING", "request_id": 7, "last_status": "Installing", "timers": []}
+    said = "              last status Installing, the connectors stay in service"
+    for says, lines in ((False, 1), (True, 0), (None, 0)):
+        assert list(status_text(report({**update, "disable_connectors": says}))).count(said) == lines
