@@ -23,7 +23,9 @@ SEARCH_FROM = 4 * 1024**2
 SLACK_NS = 5_000_000_000
 """Nanoseconds by which times may go back in a file that is in order: programs that write into one file overtake."""
 
-_COARSE = 256  # samples of a whole file
+_SAMPLES = 1024  # of a whole file: so long must a clock be wrong to be seen
+_HUGE = 1024**3
+_SAMPLES_HUGE = 256  # from there on: to look more often takes longer than a search may
 _APART = 64 * 1024  # bytes between two of them at least
 _FINER = 8  # times as close around the borders, again and again
 _CLOSE = 8 * 1024  # bytes between two samples in the end
@@ -94,7 +96,7 @@ def borders_of(read: Read, size: int, window: LogWindow, form: LineTimes) -> Bor
     """
     if form.form.keeps_head:
         return None
-    step = max(_APART, size // _COARSE)
+    step = max(_APART, size // (_SAMPLES if size < _HUGE else _SAMPLES_HUGE))
     samples = _sampled(read, 0, size, step, form)
     while True:
         if not _in_order(samples):

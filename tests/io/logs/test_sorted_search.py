@@ -124,6 +124,23 @@ def test_a_file_of_ten_gigabytes(monkeypatch):
     assert len(reads) < 3000
 
 
+@pytest.mark.parametrize("away", [-86_400, 86_400 * 365])
+def test_a_clock_that_was_wrong_for_a_while_is_seen(away):
+    """A tenth of a percent of a log, written while the clock stood elsewhere, has it read through."""
+    size, record = 256 << 20, 128
+    wrong = range(1_000_003, 1_002_101)
+
+    def read(length: int, offset: int) -> bytes:
+        first, last = offset // record, min(size, offset + length - 1) // record
+        times = (index / 50 + (away if index in wrong else 0) for index in range(first, last + 1))
+        whole = b"".join(line(time, "y" * 200)[: record - 1] + b"\n" for time in times)
+        return whole[offset - first * record :][:length]
+
+    known = form_of(read(4096, 0), UTC)
+    assert known is not None
+    assert borders_of(read, size, window(30_000, 30_300), known[0]) is None
+
+
 @pytest.mark.parametrize("back", [10, 3600, 40_000])
 def test_a_clock_that_was_set_back_is_read_through(back):
     """No answer, so that no line is lost, where times go back between samples."""
@@ -137,7 +154,7 @@ def test_a_clock_that_was_set_back_is_read_through(back):
 
 def test_a_small_step_back_at_the_window_is_seen(monkeypatch):
     """A clock set back by less than passes between two samples costs no line of a window beside it."""
-    monkeypatch.setattr(sorted_search, "_COARSE", 8)
+    monkeypatch.setattr(sorted_search, "_SAMPLES", 8)
     lines = [line(second) for second in range(43_200)]
     for step in (20, 100, 600, 2000, 5000):
         order = [*range(20_000), *range(20_000 - step, 43_200 - step)]
