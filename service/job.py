@@ -57,6 +57,7 @@ from everest_system.progress import Progress
 from everest_system.self_report import self_report, versions
 from everest_system.tools import Tools
 
+UPLOAD_BEGUN = ".begun"  # beside the archive: something of it is on the server, and can be gone on from
 UPLOAD_TIMEOUT_S = 24 * 3600  # an attempt: a server that takes or says a byte before each stall would hold it for ever
 
 
@@ -239,13 +240,16 @@ class Job:
         from everest_system.io.transfers.upload import upload  # loads libcurl: nothing for an idle station
 
         logs = self.tools.settings.logs
+        spool = self.tools.spool(self._module_id, order.job)
         try:
             upload(
-                self.tools.spool(self._module_id, order.job) / order.file_name,
+                spool / order.file_name,
                 upload_target(order.request.location, order.file_name),
                 settings=self.tools.uploads,
                 schemes=logs.schemes,
                 method=logs.upload_method,
+                field=logs.upload_field,
+                record=spool / UPLOAD_BEGUN,
                 canceled=self.canceled,
                 on_progress=self.progress.tell,
                 attempt_timeout_s=UPLOAD_TIMEOUT_S,

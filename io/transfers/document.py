@@ -40,6 +40,15 @@ _PROMISES: Final[Mapping[str, str]] = {
         "`REST`, after `MDTM` and `SIZE`. SFTP: an offset, after a look at date and size. A file that changed, or "
         "whose identity nobody can tell, is fetched anew"
     ),
+    "resume of uploads": (
+        "FTP: `APPE`, after `SIZE` and a look at the end of what is there (`REST`, `RETR`). SFTP: an offset, after the "
+        "same look. Only what an earlier attempt of the same request brought there is gone on from; else, and over "
+        "HTTP, anew"
+    ),
+    "success of uploads": (
+        "HTTP: a 2xx after the last byte. FTP: 226 or 250. SFTP: every byte taken. FTP and SFTP: and the right length, "
+        "where the server tells it"
+    ),
     "redirects": (
         "downloads over HTTP: at most 5, within `schemes`, never from https to http, passwords stay with their "
         "server. Uploads: none"

@@ -19,10 +19,12 @@ from everest_system.configuration.setting_types import (
     Schemes,
     Seconds,
     Section,
+    Words,
     contradiction,
     needs_partner,
 )
 
+FieldName = Annotated[PlainName, Words("a name of 1 to 64 letters, digits, _ and -")]
 Reserve = Annotated[float, Field(ge=0, le=1_000_000)]
 
 
@@ -147,7 +149,10 @@ class Logs(Section):
         default=REMOTE_SCHEMES,
         description="The kinds of URL that logs are sent to. `file` writes files of this machine.",
     )
-    upload_method: Literal["PUT", "POST"] = Field(default="PUT", description="The HTTP method of an upload.")
+    upload_method: Literal["PUT", "POST"] = Field(
+        default="PUT", description="The HTTP method of an upload: `PUT` the archive itself, or `POST` a form with it."
+    )
+    upload_field: FieldName = Field(default="file", description="The form's field that holds the archive.")
     default_retries: Attempts = Field(default=3, description="Attempts in all, where a request does not say.")
     default_retry_interval_s: RetryInterval = Field(
         default=60.0, description="Seconds between two attempts, where a request does not say."

@@ -2,9 +2,11 @@
 
 import io
 import json
+import os
 import tarfile
 
 import pytest
+from support.forms import fields
 from support.ftp_server import FtpServer
 from support.http_server import File, Reply
 from support.stations import IMAGE, MEBIBYTE, Station, words
@@ -98,16 +100,44 @@ def check(archive: bytes) -> None:
 
 @pytest.mark.parametrize("method", ["PUT", "POST"])
 def test_http_upload(station: Station, http, method):
-    """An upload by PUT or POST brings the archive whole, under its announced name, and leaves nothing in the spool."""
-    service, everest = station.both({"logs": {"upload_method": method}})
+    """An upload by PUT or as a form brings the archive whole, under its announced name, and leaves the spool empty."""
+    service, everest = station.both({"logs": {"upload_method": method, "upload_field": "log"}})
     reply = everest.call("upload_logs", {"location": http.url("/in/"), "request_id": 4})
     everest.wait_for("Uploaded", 4)
     assert words(everest) == ["Uploading", "Uploaded"]
     (request,) = http.requests
     assert (request.method, request.path) == (method, f"/in/{reply.file_name}")
-    check(http.uploads[f"/in/{reply.file_name}"])
+    body = http.uploads[f"/in/{reply.file_name}"]
+    if method == "POST":
+        (field,) = fields(request.headers["Content-Type"], body)
+        assert (field.name, field.file_name, field.content_type) == ("log", reply.file_name, "application/gzip")
+        body = field.content
+    check(body)
     everest.call("is_reset_allowed", "Soft")
     assert list((service.state_dir / "spool").iterdir()) == []
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_ftp_upload_goes_on(station: Station, tmp_path, killed):
+    """A broken upload over FTP goes on from what is there, also when the service was killed meanwhile."""
+    (tmp_path / "ftp").mkdir()
+    with FtpServer(tmp_path / "ftp") as ftp:
+        ftp.cut_upload_at = 5 * MEBIBYTE
+        service, everest = station.both()
+        log = os.urandom(12 * MEBIBYTE)
+        (station.folder / "logs" / "everest.log").write_bytes(log)
+        request = {"location": ftp.url("/"), "request_id": 4, "retries": 3, "retry_interval_s": 2}
+        reply = everest.call("upload_logs", request)
+        everest.wait_for("UploadFailure", 4)
+        ftp.cut_upload_at = None
+        if killed:
+            service.kill()
+            service.start()
+            everest.accept_boot()
+        everest.wait_for("Uploaded", 4)
+        assert log in members((tmp_path / "ftp" / reply.file_name).read_bytes()).values()
+        assert (ftp.commands.count("STOR"), ftp.commands.count("APPE")) == (1, 1)
+        service.stop()
 
 
 def test_ftp_upload(station: Station, tmp_path):

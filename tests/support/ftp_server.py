@@ -6,6 +6,7 @@ with FtpServer(folder) as server:
 """
 
 import logging
+import socket
 import threading
 import warnings
 from pathlib import Path
@@ -30,6 +31,8 @@ class FtpServer:
         commands: the commands that came, in order, over all sessions; without QUIT, for whose answer no client waits:
             it comes at some time after the transfer has ended for the client.
         cut_at: break a download after that many bytes; None: not.
+        cut_upload_at: break an upload's connections once that many bytes are stored; None: not.
+        loses_from: store no more than that many bytes of an upload, and say that all is well; None: store all.
         full: break an upload for want of space.
 
     Args:
@@ -53,6 +56,8 @@ class FtpServer:
         logging.getLogger("pyftpdlib").setLevel(logging.CRITICAL)
         self.commands: list[str] = []
         self.cut_at: int | None = None
+        self.cut_upload_at: int | None = None
+        self.loses_from: int | None = None
         self.full = False
         self.user, self.password = user, password
         handler = _handler(self, without, greeting)
@@ -87,6 +92,10 @@ def _handler(owner: FtpServer, without: tuple[str, ...], greeting: str | None) -
         def open(self, filename, mode):
             file = super().open(filename, mode)
             if "r" not in mode:
+                if owner.cut_upload_at is not None:
+                    return _CutUpload(file, owner.cut_upload_at, self.cmd_channel)
+                if owner.loses_from is not None:
+                    return _LosingFile(file, owner.loses_from)
                 return _FullDisk(file) if owner.full else file
             return file if owner.cut_at is None else _CutFile(file, owner.cut_at)
 
@@ -130,6 +139,31 @@ class _CutFile(_File):
         if not block:
             raise OSError("cut")
         return block
+
+
+class _CutUpload(_File):
+    def __init__(self, file, cut_at: int, session: FTPHandler) -> None:
+        super().__init__(file)
+        self._left, self._session = cut_at, session
+
+    def write(self, block):
+        if self._left <= 0:
+            for channel in (self._session, self._session.data_channel):
+                channel.socket.shutdown(socket.SHUT_RDWR)
+            raise OSError("cut")
+        self._left -= len(block)
+        return self._file.write(block)
+
+
+class _LosingFile(_File):
+    def __init__(self, file, room: int) -> None:
+        super().__init__(file)
+        self._room = room
+
+    def write(self, block):
+        self._file.write(block[: self._room])
+        self._room -= min(self._room, len(block))
+        return len(block)
 
 
 class _FullDisk(_File):

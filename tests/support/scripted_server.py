@@ -11,6 +11,7 @@ import threading
 from typing import Self
 
 HOST = "127.0.0.1"
+_SIZE = "213 5"
 
 
 class RawServer:
@@ -76,7 +77,7 @@ class RawServer:
 
 
 class FtpScript(RawServer):
-    """An FTP server with one file of five bytes, whose answers can be replaced.
+    """An FTP server with one file of five bytes, or of as many as were stored, whose answers can be replaced.
 
     Args:
         greeting: its first words.
@@ -103,11 +104,12 @@ class FtpScript(RawServer):
             "PWD": '257 "/"',
             "EPSV": f"229 here (|||{port}|)",
             "PASV": f"227 here ({HOST.replace('.', ',')},{port // 256},{port % 256})",
-            "SIZE": "213 5",
+            "SIZE": _SIZE,
             "MDTM": "213 20200101000000",
             "REST": "350 from there",
             "RETR": "150 comes",
             "STOR": "150 goes",
+            "APPE": "150 goes on",
             "AUTH": "500 no",
             **answers,
         }
@@ -126,14 +128,17 @@ class FtpScript(RawServer):
             self.commands.append(line.decode().strip())
             answer = self.answers_to.get(command, "200 fine")
             self._say(connection, answer)
-            if command in {"RETR", "STOR"} and answer.startswith("1"):
+            if command in {"RETR", "STOR", "APPE"} and answer.startswith("1"):
                 data, _ = self._data.accept()
                 with data:
                     if command == "RETR":
                         data.sendall(b"12345")
                     else:
-                        while data.recv(65536) and not self._drops:
-                            pass
+                        stored = 0
+                        while (block := data.recv(65536)) and not self._drops:
+                            stored += len(block)
+                        if self.answers_to["SIZE"] == _SIZE:
+                            self.answers_to["SIZE"] = f"213 {stored}"
                 self._say(connection, self._after)
 
     def _say(self, connection: socket.socket, answer: str) -> None:

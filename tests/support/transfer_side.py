@@ -30,12 +30,16 @@ class TransferSide:
         settings: the keywords of `TransferSettings`.
         canceled: ends what is under way once it is set.
         starts: where each download that brought something went on from.
-        canceled: once set, ends what is under way.
+        record: what an upload remembers its beginning with; None: it does not.
+        reported: the bytes that uploads have told to be there.
+        on_sent: called with each of these.
     """
 
     def __init__(self, folder: Path, **settings: Any) -> None:
         self.settings = settings
-        self.canceled = threading.Event()
+        self.record: Path | None = None
+        self.reported: list[int] = []
+        self.on_sent: Callable[[int], None] = lambda _: None
         self.archive = folder / "logs.tar.gz"
         self.archive.write_bytes(LOGS)
         self._file = folder / "part"
@@ -77,13 +81,20 @@ class TransferSide:
 
     def put(self, url: str) -> None:
         """Make one attempt at uploading."""
+
+        def on_progress(done: int, _total: int) -> None:
+            self.reported.append(done)
+            self.on_sent(done)
+
+        self.reported.clear()
         upload(
             self.archive,
             url,
             settings=TransferSettings(**self.settings),
             schemes=SCHEMES,
+            record=self.record,
             canceled=self.canceled,
-            on_progress=lambda *_: None,
+            on_progress=on_progress,
         )
 
     def put_fails(self, url: str) -> TransferError:

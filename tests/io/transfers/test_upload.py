@@ -5,8 +5,10 @@ import threading
 import time
 
 import pytest
+from support.forms import Field, fields
 from support.ftp_server import READ_ONLY, FtpServer
 from support.http_server import HttpServer, Reply
+from support.scripted_server import RawServer
 
 from everest_system.fsm.errors import CanceledError
 from everest_system.io.transfers.transfer import Fault, TransferError, TransferSettings
@@ -28,6 +30,22 @@ def server():
         yield server
 
 
+class EarlySuccess(RawServer):
+    """Answers after the first bytes, and then reads on to the end."""
+
+    def __init__(self, status=b"201 Created"):
+        super().__init__(b"")
+        self.status = status
+
+    def talk(self, connection):
+        connection.recv(65536)
+        connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+        connection.recv(65536)
+        connection.sendall(b"HTTP/1.1 %b\r\nContent-Length: 0\r\n\r\n" % self.status)
+        while connection.recv(65536):
+            pass
+
+
 class Archive:
     """An archive to which something happens before each read."""
 
@@ -36,7 +54,7 @@ class Archive:
 
     def open(self, mode, buffering):
         self._file = self._path.open(mode, buffering=buffering)
-        self.fileno = self._file.fileno
+        self.fileno, self.seek = self._file.fileno, self._file.seek
         return self
 
     def __enter__(self):
@@ -70,18 +88,58 @@ def refusal(archive, target, **options):
     return caught.value
 
 
-@pytest.mark.parametrize("method", ["PUT", "POST"])
 @pytest.mark.parametrize("size", [0, 300_000, 3_000_000])
-def test_http_upload_arrives_whole(server, archive, method, size):
-    """PUT and POST carry the archive as it is, with its type and name, and report the end of it."""
+def test_put_arrives_whole(server, archive, size):
+    """PUT carries the archive as it is, with its type and name, and reports the end of it."""
     archive.write_bytes(os.urandom(size))
-    progress = send(archive, server.url("/logs/x"), method=method)
+    progress = send(archive, server.url("/logs/x"))
     assert server.uploads == {"/logs/x": archive.read_bytes()}
     request = server.requests[-1]
-    assert request.method == method
+    assert request.method == "PUT"
     assert request.headers["Content-Type"] == "application/gzip"
     assert request.headers["Content-Disposition"] == 'attachment; filename="logs_1.tar.gz"'
     assert progress[-1] == (size, size)
+
+
+@pytest.mark.parametrize("size", [0, 300_000, 3_000_000])
+@pytest.mark.parametrize("expect", ["continue", "refuse"])
+def test_post_is_a_form(server, archive, size, expect):
+    """POST carries a form with one file, of its type and name, and the progress is that of the file."""
+    archive.write_bytes(b"\r\n--" + os.urandom(size))
+    server.plan("/logs/x", Reply(expect=expect), Reply())
+    progress = send(archive, server.url("/logs/x"), method="POST", field="log")
+    request, size = server.requests[-1], size + 4
+    assert (request.method, request.status) == ("POST", 201)
+    assert fields(request.headers["Content-Type"], server.uploads["/logs/x"]) == [
+        Field("log", "logs_1.tar.gz", "application/gzip", archive.read_bytes())
+    ]
+    assert progress[-1] == (size, size)
+    assert max(done for done, _ in progress) == size
+
+
+def test_success_said_too_early_is_none(server, archive):
+    """A 2xx before the last byte was asked for confirms nothing, even where all bytes go out in the end."""
+    with EarlySuccess() as early:
+        archive.write_bytes(bytes(20_000_000))
+        error = refusal(archive, f"http://127.0.0.1:{early.port}/x")
+    assert (error.fault, "bytes went out of 20000000" in str(error)) == (Fault.FAILED, True)
+
+
+def test_refusal_in_the_middle_counts(archive):
+    """A 413 after some of the body ends the request, with the server's own word."""
+    archive.write_bytes(bytes(20_000_000))
+    with EarlySuccess(b"413 Content Too Large") as server:
+        error = refusal(archive, f"http://127.0.0.1:{server.port}/x")
+    assert (error.fault, "413" in str(error)) == (Fault.REFUSED, True)
+
+
+def test_interim_answers_without_end(archive):
+    """A server that says 100 and 102 for ever is given up, not listened to for a day."""
+    with EarlySuccess(
+        b"100 Continue\r\n\r\nHTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 " * 4000 + b"201 Created"
+    ) as server:
+        error = refusal(archive, f"http://127.0.0.1:{server.port}/x")
+    assert (error.fault, "too long a head" in str(error)) == (Fault.FAILED, True)
 
 
 @pytest.mark.parametrize(

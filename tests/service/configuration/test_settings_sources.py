@@ -179,7 +179,7 @@ def test_variables_that_are_no_settings_are_let_be() -> None:
             "EVEREST_SYSTEM_LOGS__X__COLOUR",
             "h",
             (
-                "logs.x.colour: unknown key; allowed in logs: schemes, upload_method, default_retries,"
+                "logs.x.colour: unknown key; allowed in logs: schemes, upload_method, upload_field, default_retries,"
                 " default_retry_interval_s, attempt_reporting, max_size_mb, journal_max_size_mb,"
                 " mask_passwords, mask_id_tokens, mask, sources (EVEREST_SYSTEM_LOGS__X__COLOUR)"
             ),
