@@ -111,6 +111,7 @@ class BusService:
     Attributes:
         calls: each method that was called, with its values.
         properties: by name, as pairs of signature and value.
+        after_answer: done once, behind the next answer.
     """
 
     def __init__(self, address: str, name: str, path: str = "/", interface: str = "") -> None:
@@ -119,6 +120,7 @@ class BusService:
         self._answers: dict[str, Answer] = {}
         self.calls: list[tuple[str, tuple[Any, ...]]] = []
         self.properties: dict[str, tuple[str, Any]] = {}
+        self.after_answer: Callable[[], object] | None = None
         request = new_method_call(DAEMON, "RequestName", "su", (name, 0))
         assert self._connection.send_and_get_reply(request, timeout=DEADLINE_S).body == (1,)
         self._thread = Thread(target=self._serve, name=name, daemon=True)
@@ -145,6 +147,11 @@ class BusService:
             message.header.fields[HeaderFields.destination] = to
         self._connection.send(message)
 
+    def say_as(self, interface: str, signal: str, signature: str, *values: Any) -> None:
+        """Send a signal of another interface, to everybody."""
+        emitter = DBusAddress(self._emitter.object_path, interface=interface)
+        self._connection.send(new_signal(emitter, signal, signature, values))
+
     def hang_up(self, *_: Any) -> tuple[str, tuple[Any, ...]]:
         """Leave the bus without a word; can be what a method does."""
         self._connection.sock.shutdown(socket.SHUT_RDWR)
@@ -162,6 +169,9 @@ class BusService:
                 message = self._connection.receive()
                 if message.header.message_type is MessageType.method_call:
                     self._connection.send(self._reply(message))
+                    after, self.after_answer = self.after_answer, None
+                    if after:
+                        after()
             except OSError:
                 return
 
