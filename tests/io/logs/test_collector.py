@@ -157,6 +157,16 @@ def test_killed_it_is_a_failure_with_a_reason(endless):
     assert run.end() == "CollectError: the log collector was killed by SIGKILL"
 
 
+def test_one_that_stands_still_is_gone_as_fast(endless):
+    """A collector that hangs, here stopped in its tracks, ends with a cancel like any other."""
+    run = Run(endless)
+    os.kill(run.pid, signal.SIGSTOP)
+    begin = time.monotonic()
+    run.canceled.set()
+    assert run.end() == "CanceledError: log collection canceled"
+    assert run.ended_s - begin < 0.2
+
+
 def test_a_term_for_the_whole_group_is_not_its_own(endless):
     """When the service's group is told to end, it is the service that says what becomes of the collection."""
     run = Run(endless)
