@@ -10,7 +10,7 @@ from support.stations import IMAGE, MEBIBYTE, Station
 
 def test_part_of_an_update_whose_time_ran_out(station: Station, http):
     """A part that is older than its update may live is removed at the start, with DownloadFailed and no new attempt."""
-    http.files["/fw.bin"] = File(BIG, etag='"one"')
+    http.files["/fw.bin"] = File(IMAGE * 8, etag='"one"')
     http.plan("/fw.bin", Reply(stall_at=6 * MEBIBYTE), Reply())
     service, everest = station.both()
     everest.call("update_firmware", {"location": http.url("/fw.bin"), "request_id": 1})
