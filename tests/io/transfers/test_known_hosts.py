@@ -3,6 +3,9 @@
 import base64
 import hashlib
 import hmac
+import signal
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -157,3 +160,49 @@ def test_folder_in_its_place_is_told(tmp_path):
     """A file that cannot be opened is named."""
     with pytest.raises(HostKeyError, match=f"cannot use {tmp_path}"):
         KnownHosts(tmp_path).check("h", 22, KEY)
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from everest_system.io.transfers import known_hosts
+
+call, half = sys.argv[2], sys.argv[3] == "half"
+
+def killed(descriptor, *arguments):
+    if half:
+        os.write(descriptor, arguments[0][:40])
+    os.kill(os.getpid(), signal.SIGKILL)
+
+class Stream:
+    "The file, but for one call."
+    def __init__(self, stream): self._stream = stream
+    def __getattr__(self, name):
+        return (lambda *given: killed(self.fileno(), *given)) if name == call else getattr(self._stream, name)
+    def __enter__(self): return self
+    def __exit__(self, *_): self._stream.close()
+
+opened = known_hosts.KnownHosts._open
+known_hosts.KnownHosts._open = lambda self: Stream(opened(self))
+if call in {"fsync", "sync_folder"}:
+    setattr(os if call == "fsync" else known_hosts, call, killed)
+known_hosts.KnownHosts(Path(sys.argv[1]), keep_new=True).check("new.example", 22, bytes.fromhex(sys.argv[4]))
+"""
+
+
+@pytest.mark.parametrize("call", ["read", "truncate", "seek", "write", "half", "flush", "fsync", "sync_folder"])
+def test_killed_while_a_key_is_kept(file, call):
+    """Wherever SIGKILL comes, who was known stays known, and a new server is known by all of its key or not at all."""
+    KnownHosts(file, keep_new=True).check("old.example", 22, KEY)
+    with file.open("ab") as stream:
+        stream.write(b"cut.example ssh-ed")  # an earlier power cut
+    arguments = [str(file), "write" if call == "half" else call, call, OTHER.hex()]
+    ended = subprocess.run([sys.executable, "-c", KILLED, *arguments], check=False, capture_output=True, text=True)
+    assert (ended.returncode, ended.stderr) == (-signal.SIGKILL, "")
+    hosts = KnownHosts(file, keep_new=True)
+    hosts.check("old.example", 22, KEY)
+    hosts.check("new.example", 22, OTHER)
+    for host, another in (("old.example", OTHER), ("new.example", KEY)):
+        with pytest.raises(HostKeyError, match="has changed"):
+            hosts.check(host, 22, another)
+    assert [line.split()[0] for line in file.read_text().splitlines()] == ["old.example", "new.example"]
