@@ -87,7 +87,7 @@ def _files(settings: Settings) -> Iterator[tuple[str, Path]]:
     named += [("transfers.credentials_file", transfers.credentials_file)]
     named += [("transfers.sftp_key_file", transfers.sftp_key_file)]
     named += [("transfers.known_hosts_file", transfers.known_hosts_file)]
-    if settings.platform.kind != "dry_run":
+    if not settings.platform.pretends:
         named += [("platform.boot_id_file", settings.platform.boot_id_file)]
     yield from ((key, path) for key, path in named if path is not None)
 
@@ -101,6 +101,8 @@ def _programs(settings: Settings) -> Iterator[str]:
         command = settings.platform.command
         named += [("reboot", command.reboot), ("restart", command.restart), ("set_time", command.set_time)]
         named = [(key if "." in key else f"platform.command.{key}", arguments) for key, arguments in named]
+    if settings.platform.kind == "systemd" and not settings.platform.pretends:
+        named += [("platform.kind", ("systemctl",))]
     for key, arguments in named:
         if arguments and shutil.which(arguments[0]) is None:
             yield f"{key}: {arguments[0]} is no program that can be run"

@@ -56,6 +56,7 @@ def test_corrupt(station: Station):
     assert line["level"] == "error"
     assert len(list(service.state_dir.glob("state.db.corrupt-*"))) == 1
     assert everest.call("is_reset_allowed", "Soft") is True
+    assert everest.call("get_boot_reason") == "Unknown"
     service.kill()
     since = len(service.log)
     service.start()

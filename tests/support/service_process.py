@@ -265,6 +265,7 @@ def fast(folder: Path) -> dict[str, Any]:
             "reboot_grace_s": 0,
             "slots": {"activation": "none"},
         },
+        "platform": {"reset": {"delay_s": 0.05}},
         "logs": {
             "default_retry_interval_s": 0,
             "sources": {

@@ -172,3 +172,12 @@ def test_known_hosts_that_would_count_for_nothing(file) -> None:
     """Who names the known hosts and forgets to say that they count is told so: else any new server would be taken."""
     with pytest.raises(ConfigurationError, match=r'transfers\.known_hosts_file: .* sftp_host_keys is "known_hosts"'):
         settings_with('transfers.known_hosts_file = "/etc/ssh/ssh_known_hosts"', file)
+
+
+@pytest.mark.parametrize(("dry_run", "told"), [(False, True), (True, False)])
+def test_systemd_without_systemctl(dry_run: bool, told: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A station that is to speak to systemd, and has none, is told so; a dry run speaks to nobody."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    settings = Settings.model_validate({"platform": {"kind": "systemd", "dry_run": dry_run}})
+    problems = [problem for problem in check_files(settings) if problem.startswith("platform.")]
+    assert problems == (["platform.kind: systemctl is no program that can be run"] if told else [])
