@@ -287,6 +287,8 @@ def parse(values: Mapping[str, Any], name: str) -> Scenario:
         problems += [f"{name}: {problem.removesuffix(f' ({name})')}" for problem in error.problems]
     if story is None or settings is None:
         raise ScenarioError(problems)
+    if settings.finds_modules:
+        raise ScenarioError([f"{name}: station.module_ids: no EVerest can be asked here; name the modules"])
     known = settings.station.module_ids
     strangers = [(key, module) for key, module in _modules(story) if module not in known]
     if strangers:

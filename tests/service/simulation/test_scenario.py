@@ -29,6 +29,7 @@ STEP = {"at": "1s", "everest": "get_boot_reason"}
         ({"step": [{"at": "1s", "clock": "2h"}]}, 's.toml: step[1].clock: should be "+2h"'),
         ({"step": [{"at": "1s", "operator": "dance"}]}, "s.toml: step[1].operator: Input should be 'pause'"),
         ({"step": [{**STEP, "module": "o"}]}, "s.toml: step[1].module: o is none of station.module_ids (system_api)"),
+        ({"station": {"module_ids": ["auto"]}}, "s.toml: station.module_ids: no EVerest can be asked here"),
         ({"step": [{"at": 1, "expect": {"module": "o"}}]}, "s.toml: step[1].expect.module: o is none of"),
         ({"expect": [{"update": 1, "statuses": [], "module": "o"}]}, "s.toml: expect[1].module: o is none of"),
         ({"end": {"module": "o"}}, "s.toml: end.module: o is none of"),
