@@ -32,23 +32,16 @@ from everest_system.fsm.errors import RequestError
 from everest_system.fsm.messages import (
     BootReason,
     CommunicationCheck,
-    FirmwareUpdateRequest,
     FirmwareUpdateStatus,
-    HeartBeatId,
     LogStatus,
-    ResetAllowed,
-    ResetRequest,
     ResetType,
-    SystemTime,
-    SystemTimeSet,
     UpdateFirmwareResponse,
-    UploadLogsRequest,
     UploadLogsResponse,
     UploadLogsStatus,
 )
+from everest_system.io.mqtt.interface import EMPTY, ONE_WAY, REPLIES, REQUESTS, Payload
 from everest_system.io.mqtt.topics import Topics
 
-Payload: TypeAlias = FirmwareUpdateRequest | UploadLogsRequest | ResetType | ResetRequest | SystemTime | HeartBeatId
 Reply: TypeAlias = UpdateFirmwareResponse | UploadLogsResponse | BootReason | bool
 
 _LARGEST_BYTES: Final = 256 * 1024
@@ -94,15 +87,6 @@ class Refusal:
     reason: str
 
 
-_REPLIES: Final[Mapping[str, type[StrEnum] | type[BaseModel]]] = {
-    "update_firmware": UpdateFirmwareResponse,
-    "upload_logs": UploadLogsResponse,
-    "is_reset_allowed": ResetAllowed,
-    "set_system_time": SystemTimeSet,
-    "get_boot_reason": BootReason,
-}
-
-
 def encode_reply(command: str, value: Reply) -> bytes:
     """Write the reply to a command.
 
@@ -114,7 +98,7 @@ def encode_reply(command: str, value: Reply) -> bytes:
         ValueError: the value does not belong to that command.
         KeyError: the command has no reply.
     """
-    schema = _REPLIES[command]
+    schema = REPLIES[command]
     if issubclass(schema, StrEnum):
         return json.dumps(schema(str(value))).encode()
     return _compact(schema.model_validate(value))
@@ -129,15 +113,6 @@ def _compact(model: BaseModel) -> bytes:
     return model.model_dump_json(exclude_none=True).encode()
 
 
-_ONE_WAY: Final[Mapping[str, type[Payload]]] = {"reset": ResetRequest, "heartbeat": HeartBeatId}
-_REQUESTS: Final[Mapping[str, type[Payload] | None]] = {
-    "update_firmware": FirmwareUpdateRequest,
-    "upload_logs": UploadLogsRequest,
-    "is_reset_allowed": ResetType,
-    "set_system_time": SystemTime,
-    "get_boot_reason": None,
-    "configure_network": None,
-}
 _CONSERVATIVE: Final[Mapping[str, bytes]] = {
     "update_firmware": encode_reply("update_firmware", UpdateFirmwareResponse.REJECTED),
     "upload_logs": encode_reply("upload_logs", UploadLogsResponse(upload_logs_status=UploadLogsStatus.REJECTED)),
@@ -173,15 +148,15 @@ def decode(topics: Topics, topic: str, payload: bytes) -> Command | Refusal | No
     name = topics.command_of(topic)
     if name is None:
         return None
-    if name in _REQUESTS:
+    if name in REQUESTS:
         return _request(topics, name, payload)
-    if name == "allow_firmware_installation":
+    if name == EMPTY:
         # EVerest 2026.02 sends no bytes at all, 2026.10 `true`: only that it came says something.
         return Command(name, topics.module_id, None, None)
-    if name not in _ONE_WAY:
+    if name not in ONE_WAY:
         return Refusal("unknown", None, None, f"unknown command {_shown(name)}")
     try:
-        content = _validated(_ONE_WAY[name], _parsed(payload))
+        content = _validated(ONE_WAY[name], _parsed(payload))
     except RequestError as error:
         return Refusal(name, None, None, str(error))
     return Command(name, topics.module_id, None, content)
@@ -207,7 +182,7 @@ def _request(topics: Topics, name: str, payload: bytes) -> Command | Refusal:
 def _content(name: str, message: dict[str, Any], warnings: list[str]) -> Payload | None:
     if name == "configure_network":
         raise RequestError("not supported")
-    schema = _REQUESTS[name]
+    schema = REQUESTS[name]
     if schema is None:
         return None
     if "payload" not in message:

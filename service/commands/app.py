@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from everest_system.commands import (
+    asyncapi,
     check_config,
     demo,
     diagram,
@@ -36,7 +37,20 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _command in (run, status, history, operate, request, verify, check_config, discover, diagram, simulate, demo):
+for _command in (
+    run,
+    status,
+    history,
+    operate,
+    request,
+    verify,
+    check_config,
+    discover,
+    diagram,
+    simulate,
+    asyncapi,
+    demo,
+):
     _command.add_to(app)
 
 
