@@ -1,6 +1,8 @@
 """EVerest's side is found as one of its modules is."""
 
+import json
 import queue
+import threading
 
 import pytest
 
@@ -86,3 +88,26 @@ def test_without_a_broker_there_is_nobody_to_ask():
     """Where no broker is, the error names it."""
     with pytest.raises(WorldError, match=r"127\.0\.0\.1:1: "):
         survey(MqttSettings("127.0.0.1", 1), "", 5)
+
+
+def test_who_is_ready_late_is_asked_again(port):
+    """An EVerest that answers nonsense while it starts is asked again once it says that it is ready."""
+    settings = MqttSettings("127.0.0.1", port)
+    answers = [b"nonsense", ENTRY]
+
+    def everest(event):
+        if isinstance(event, MessageArrived):
+            link.publish(json.loads(event.payload)["headers"]["replyTo"], answers.pop(0), 1)
+            if answers:
+                link.publish("everest_api/ready_beacon", b"{}", 1)
+        else:
+            listens.set()
+
+    listens = threading.Event()
+    link = MqttLink(settings, everest, [("everest_api/discover", 1)])
+    link.connect()
+    try:
+        assert listens.wait(5)
+        assert [module.module_id for module in survey(settings, "", 5)] == ["system_api"]
+    finally:
+        link.disconnect()
