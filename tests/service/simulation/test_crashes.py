@@ -8,6 +8,7 @@ import pytest
 from everest_system.simulation import parse
 from everest_system.simulation.crash_points import SuddenEnd, Watch
 from everest_system.simulation.crashes import HOWS, StoryError, crash_points, crashes
+from everest_system.simulation.invariants import violations
 from everest_system.simulation.run import play, simulation_of
 from everest_system.simulation.scenario import load
 
@@ -87,6 +88,16 @@ def test_a_loss_is_found() -> None:
         patch.setattr(tidy, lambda world, *_args, **_kwargs: world.files.clear())
         lines = crashes(scenario).violations
     assert any("ends with UploadFailure, without the crash with Uploaded" in line for line in lines)
+
+
+def test_a_word_of_the_connectors_that_is_lost_is_found() -> None:
+    """The harness can fail: a status that forgets on its way what it says of the connectors is found out."""
+    scenario = load(GRID[0].with_name("connectors_stay_unsigned.toml"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("everest_system.fsm.outbox.WITH_METADATA", frozenset())
+        with simulation_of(scenario) as simulation:
+            play(scenario, simulation)
+            assert [line for line in violations(simulation) if "Downloaded at 00:00:09.500 says True of" in line]
 
 
 def test_a_crash_in_the_last_moment_is_no_loss() -> None:

@@ -109,6 +109,10 @@ def test_unmet_expectations() -> None:
     assert failures(expect=[{"update": 7, "statuses": late}]) == [
         "s: expect[1].statuses[1]: Downloading expected at 00:00:20.000, came at 00:00:10.500"
     ]
+    stays = [ALL[0], {"word": "Downloaded", "disable_connectors": False}, *ALL[2:]]
+    assert failures(expect=[{"update": 7, "statuses": stays}]) == [
+        "s: expect[1].statuses[2].disable_connectors: expected False, it is True"
+    ]
     expect = [{"update": 7, "statuses": ALL}]
     assert failures(asked={"reply": "Rejected"}, expect=expect) == [
         "s: step[1].reply: expected 'Rejected', came 'Accepted'"
