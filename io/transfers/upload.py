@@ -148,7 +148,8 @@ class _Attempt:
         try:
             self.send(body, {pycurl.RESUME_FROM_LARGE: there}, start=there, record=record)
         except CurlError as error:
-            if error.code not in NO_PART:
+            # Once it was on its way this was no refusal: the next attempt goes on from here.
+            if error.code not in NO_PART or body.position > there:
                 raise
             body.seek(0)
             return False

@@ -36,6 +36,11 @@ class UploadBody:
         self._error: OSError | None = None
 
     @property
+    def position(self) -> int:
+        """How far libcurl has come in it."""
+        return self._at
+
+    @property
     def is_read(self) -> bool:
         """Whether libcurl has had all of it."""
         return self._at >= self.length

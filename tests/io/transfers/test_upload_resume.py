@@ -61,6 +61,18 @@ def test_goes_on(ftp, side):
     assert there < side.reported[0]
 
 
+def test_breaks_again(ftp, side):
+    """Each attempt goes on from where the last one broke off."""
+    first = broken(ftp, side)
+    ftp.cut_upload_at = SIZE // 4
+    assert side.put_fails(ftp.url("/x")).fault is Fault.FAILED
+    ftp.cut_upload_at = None
+    assert first < (ftp.files / "x").stat().st_size < SIZE
+    side.put(ftp.url("/x"))
+    assert (ftp.files / "x").read_bytes() == side.archive.read_bytes()
+    assert (ftp.commands.count("APPE"), ftp.commands.count("STOR")) == (2, 0)
+
+
 def test_first_attempt_begins_anew(ftp, side):
     """What is there before the first attempt is replaced, even if it looks like a part of the archive."""
     (ftp.files / "x").write_bytes(side.archive.read_bytes()[:1_000_000])
@@ -159,12 +171,13 @@ def test_server_is_killed_in_the_middle(peer, side):
 
 
 def test_sftp_sends_the_rest_only(tmp_path, side):
-    """Over SFTP a connection that is cut in the middle costs less the second time."""
+    """Over SFTP a connection that is cut in the middle, and then again, costs less the next time."""
     with Sshd(tmp_path / "server") as sshd, Relay(sshd.port) as relay:
         target = sshd.url("/in/x").replace(str(sshd.port), str(relay.port))
-        relay.cut_at = SIZE // 2
-        assert side.put_fails(target).fault is Fault.FAILED
+        for _ in range(2):
+            relay.cut_at = relay.passed + SIZE // 3
+            assert side.put_fails(target).fault is Fault.FAILED
         relay.cut_at, before = None, relay.passed
         side.put(target)
         assert (sshd.files / "in" / "x").read_bytes() == side.archive.read_bytes()
-        assert relay.passed - before < SIZE * 3 // 4
+        assert relay.passed - before < SIZE * 2 // 3
