@@ -2,6 +2,7 @@
 
 import threading
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -169,13 +170,23 @@ def test_what_it_does_not_know(facts: Facts) -> None:
     assert subject.check(facts) == ""
     assert subject.activate(facts, "") is Activation.REBOOT
     assert subject.confirm("") is True
+    subject.mark_good("")
     with pytest.raises(InstallError, match="/bin/true has no way back"):
         subject.roll_back("")
 
 
-def test_a_script_in_everests_manner(tmp_path: Path, facts: Facts) -> None:
-    """A script that sources its words from a file, as EVerest's own do, and ends in Installed has installed."""
+@pytest.mark.parametrize(
+    ("last", "error"),
+    [("INSTALLED", None), ("INSTALL_REBOOTING", None), ("INSTALLATION_FAILED", InstallError), ("INVALID", UnfitError)],
+)
+def test_a_script_in_everests_manner(tmp_path: Path, facts: Facts, last: str, error: type[Exception] | None) -> None:
+    """A script that takes its words from a file, as EVerest's own do, works as it is; its last word decides."""
     words = tmp_path / "constants.env"
-    words.write_text('INSTALLED="Installed"\nINSTALLING="Installing"\n')
-    program = script(tmp_path, '. "${1}"\necho "$INSTALLING"\necho "$INSTALLED"\n')
-    install(installer(program, str(words)), facts)
+    words.write_text(
+        'INSTALLED="Installed"\nINSTALLING="Installing"\nINSTALL_REBOOTING="InstallRebooting"\n'
+        'INSTALLATION_FAILED="InstallationFailed"\nINVALID="InstallVerificationFailed"\n'
+    )
+    body = '. "${1}"\n[ "$2" = "$EVEREST_SYSTEM_ARTIFACT" ] || exit 3\necho "$INSTALLING"\necho "$' + last + '"\n'
+    expected = pytest.raises(error) if error else nullcontext()
+    with expected:
+        install(installer(script(tmp_path, body), str(words)), facts)
