@@ -13,7 +13,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Literal, Self
 
-from everest_system.io.logs.gzip_stream import Block, GzipStream
+from everest_system.io.logs.gzip_stream import Block, GzipStream, Mark
 
 
 class TarGz:
@@ -33,7 +33,7 @@ class TarGz:
 
     def __enter__(self) -> Self:
         self._stream.__enter__()
-        self._end = self._stream.mark()  # of the members taken
+        self._end = Mark(self._stream.length, 0, 0)  # of the members taken
         return self
 
     def __exit__(self, *failed: object) -> None:

@@ -495,15 +495,15 @@ def test_progress_goes_from_nothing_to_all(station):
 
 
 def test_memory_does_not_grow_with_the_logs(station):
-    """12 MiB of lines in and out of the window, and one line of 64 MiB, are never held."""
+    """8 MiB of lines in and out of the window, and one line of 32 MiB, are never held."""
     many = b"".join(line(second % 3, "z" * 60) for second in range(10_000))
     with (station.logs / "many.log").open("wb") as writer:
-        for _ in range(12 * 1024 * 1024 // len(many)):
+        for _ in range(8 * 1024 * 1024 // len(many)):
             writer.write(many)
     station.put("long.log", line(1))
     with (station.logs / "long.log").open("r+b") as writer:
         writer.write(line(1)[:-1])
-        for _ in range(64):
+        for _ in range(32):
             writer.write(bytes(1 << 20))
     tracemalloc.start()
     try:
