@@ -130,6 +130,17 @@ def test_wrong_length_is_no_success(ftp, side):
     assert (ftp.files / "x").read_bytes() == side.archive.read_bytes()
 
 
+def test_connection_breaks_while_looking(ftp, side):
+    """Where the look at the server's file breaks, the attempt has failed, and what is there stays."""
+    there = broken(ftp, side)
+    ftp.cut_at = 0
+    assert side.put_fails(ftp.url("/x")).fault is Fault.FAILED
+    assert (ftp.files / "x").stat().st_size == there
+    ftp.cut_at = None
+    side.put(ftp.url("/x"))
+    assert (ftp.files / "x").read_bytes() == side.archive.read_bytes()
+
+
 @pytest.fixture(params=["vsftpd", "vsftpd with TLS", "ftps", "sshd"])
 def peer(tmp_path, side, request):
     """A server of the field."""
