@@ -23,7 +23,7 @@ from everest_system.fsm.errors import CanceledError
 from everest_system.io.logs import collecting, collector, priority
 from everest_system.io.logs.collect_request import CollectError, CollectRequest
 from everest_system.io.logs.collector import collect_apart
-from everest_system.io.logs.sources import LogSource
+from everest_system.io.logs.sources import LogCommand, LogSource
 from everest_system.io.logs.window import LogWindow
 
 NAME = "s_DiagnosticsLog_begin_20261122T093000Z.tar.gz"
@@ -116,6 +116,23 @@ def test_it_yields_to_all_others(endless):
     finally:
         run.canceled.set()
         run.end()
+
+
+def test_the_programs_that_it_runs_yield_too(tmp_path):
+    """A command of the integrator has the collector's priority, and ends on a signal as programs do."""
+    commands = (
+        LogCommand("stat", ("cat", "/proc/self/stat")),
+        LogCommand("status", ("cat", "/proc/self/status")),
+        LogCommand("disk", ("ionice",)),
+    )
+    request = CollectRequest(LogSource((), commands=commands), LogWindow(), tmp_path / "spool", NAME)
+    collected = collect_apart(request, canceled=threading.Event(), on_progress=lambda *_: None)
+    with tarfile.open(collected.path) as archive:
+        said = {info.name: archive.extractfile(info).read().decode() for info in archive}
+    assert said["commands/stat.txt"].rpartition(")")[2].split()[16] == "19"
+    status = dict(line.split(":\t", 1) for line in said["commands/status.txt"].splitlines())
+    assert not int(status["SigIgn"], 16) & sum(1 << (number - 1) for number in (signal.SIGTERM, signal.SIGINT))
+    assert said.get("commands/disk.txt", "idle") in {"idle", "idle\n"}  # where there is an ionice
 
 
 def test_nothing_from_outside_is_in_its_arguments(endless, monkeypatch):
