@@ -2,6 +2,7 @@
 # make test   the whole test suite
 # make check  all that CI runs: format, lint, types, tests with coverage floors, drawings and documents up to date
 # make soak   what takes longer: random kills, property tests with many examples
+# make deb    the Debian package, in dist/
 # make bench  figures beside named peers
 #
 # JOBS: tests at a time; one more than a small machine has cores, since many of them wait for a peer
@@ -15,7 +16,7 @@ JOBS   ?= 3
 FILES    := $(sort $(shell find fsm io scheduling diagrams service -name '*.py' -o -name '*.toml' -o -name py.typed))
 FILELIST := $(VENV)/files
 
-.PHONY: demo test check soak bench format diagrams documents install clean FORCE
+.PHONY: demo test check soak deb bench format diagrams documents install clean FORCE
 
 demo: install
 	$(BIN)/everest-system demo
@@ -39,6 +40,10 @@ check: install
 
 soak: install
 	$(BIN)/python -m pytest -n $(JOBS) -m soak
+
+deb: install
+	@command -v dpkg-deb >/dev/null || { echo "dpkg-deb is not on this machine"; exit 1; }
+	PYTHON=$(BIN)/python deploy/debian/build dist
 
 bench: install
 	$(BIN)/python -m bench

@@ -36,7 +36,7 @@ def test_page_has_every_key() -> None:
 def test_shipped_configuration_loads() -> None:
     """The configuration for a charging station has no wrong key and is one for the field."""
     settings = load(ROOT / "deploy" / "everest-system.toml", {})
-    assert settings.platform.kind == "command"
+    assert settings.platform.kind == "systemd"
     assert settings.firmware.unsigned == "reject"
     assert settings.firmware.trust_anchors
 
