@@ -174,6 +174,10 @@ class Engine:
         if state.failure:
             raise state.failure
         _, _, failed = self._multi.info_read()
+        if state.web and not failed and state.head is None:
+            # libcurl is content with an interim answer that switches protocols, and reads 2000 as some status.
+            code = Curl.WEIRD_SERVER_REPLY
+            raise CurlError(url, "no answer came that HTTP knows", curl_meaning(code, scheme), code=code)
         if not failed or state.ended:
             return
         _, code, text = failed[0]

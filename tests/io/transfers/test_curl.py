@@ -148,6 +148,8 @@ def test_closed_port_is_a_failure(silent):
         b"HTTP/1.1 200 OK\r\n" + b"X: " + b"y" * 1000 + b"\r\n" + b"Y: z\r\n" * 15000,
         b"HTTP/1.1 103 Early Hints\r\n\r\n" * 5000,
         b"HTTP/0.9 nonsense",
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\n\r\nfile",
+        b"HTTP/1.1 2000 OK\r\nContent-Length: 4\r\n\r\nfile",
         b"SSH-2.0-OpenSSH\r\n",
         b"HTTP/1.1 200 OK\r\nHTTP/abc nonsense\r\nContent-Length: x\r\n\r\n",
         b"",

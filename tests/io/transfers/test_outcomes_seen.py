@@ -110,6 +110,7 @@ def get_file(world, options=None):
 
 OK = b"HTTP/1.1 200 OK\r\n"
 BAD_HEAD = OK + b"no field\r\n\r\n"
+BODY = b"\r\nUpgrade: h2c\r\nContent-Length: 4\r\n\r\nfile"
 GZIP = OK + b"Transfer-Encoding: gzip\r\n\r\nx"
 CAUSES = {
     Curl.UNSUPPORTED_PROTOCOL: lambda world: world.get(f"http://{world.raw(b'SSH-2.0-x')}/"),
@@ -273,3 +274,12 @@ def test_every_row_has_its_cause():
     assert set(FTP_CAUSES) == set(FTP_ANSWERS)
     assert set(FTP_COMMANDS) == set(FTP_REFUSALS)
     assert set(OWN_CAUSES) == {name for name, row in vars(Own).items() if isinstance(row, Outcome)}
+
+
+@pytest.mark.parametrize("status", [b"101 Switching Protocols", b"2000 OK"])
+@pytest.mark.parametrize("way", ["download", "put"])
+def test_an_answer_that_is_none_is_no_success(world, way, status):
+    """Without the head of a final answer neither a download nor an upload has succeeded."""
+    url = f"http://{world.raw(b'HTTP/1.1 ' + status + BODY)}/f"
+    weird = Curl.WEIRD_SERVER_REPLY
+    check(world, lambda world: getattr(world, way)(url), weird, CURL_ERRORS[weird])
