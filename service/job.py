@@ -157,7 +157,8 @@ class Job:
         try:
             if is_signed:
                 self._verify(order)
-            target = self._installer.check(self.tools.facts(self._module_id, order.job, request, order.artifact))
+            facts = self.tools.facts(self._module_id, order.job, request, order.artifact)
+            target = self._installer.check(facts, canceled=self.canceled)
         except (CertificateError, SignatureError, BadSignatureError) as error:
             return SignatureInvalid(order.work, str(error))
         except UnfitError as error:

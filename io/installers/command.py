@@ -37,6 +37,8 @@ _FAILED: Final = frozenset({Word.INSTALLATION_FAILED, Word.DOWNLOAD_FAILED})
 _VERDICTS: Final = _INSTALLED | _UNFIT | _FAILED
 _PROGRESS: Final = re.compile(r"(?:progress[:\s]\s*)?(\d{1,3})\s*%|progress[:\s]\s*(\d{1,3})", re.ASCII | re.IGNORECASE)
 
+_NEVER: Final = Event()
+
 _log = structlog.get_logger(__name__)
 
 
@@ -56,7 +58,7 @@ class CommandInstaller:
         self._install, self._timeout_s = tuple(install), timeout_s
         self._activation, self._repeatable = activation, repeatable
 
-    def check(self, facts: Facts) -> str:  # noqa: ARG002 - the port's signature
+    def check(self, facts: Facts, *, canceled: Event = _NEVER) -> str:  # noqa: ARG002 - the port's signature
         """The program checks while it installs, so there is nothing to look at and nothing to choose."""
         return ""
 

@@ -18,7 +18,7 @@ Example, an installer that appends to a list:
     ...     def __init__(self, installed: list[bytes]) -> None:
     ...         self._installed = installed
     ...
-    ...     def check(self, facts: Facts) -> str:
+    ...     def check(self, facts: Facts, *, canceled: Event) -> str:
     ...         if not facts.artifact.read_bytes().startswith(b"FW"):
     ...             raise UnfitError("the firmware does not begin with FW")
     ...         return str(len(self._installed))
@@ -116,7 +116,7 @@ class Installer(Protocol):
     def verifies_signatures(self) -> bool:
         """Whether a firmware without a good signature of its own never gets installed, so that requests need none."""
 
-    def check(self, facts: Facts) -> str:
+    def check(self, facts: Facts, *, canceled: Event) -> str:
         """Look at the firmware, write nothing, and pick where it would go.
 
         Returns:
@@ -126,6 +126,7 @@ class Installer(Protocol):
             BadSignatureError: its own signature does not hold.
             UnfitError: anything else is wrong with it.
             InstallError: the installer cannot tell.
+            CanceledError: `canceled` was set while it waited for something; what takes a moment need not look.
         """
 
     def install(self, facts: Facts, target: str, *, canceled: Event, on_progress: OnProgress) -> None:

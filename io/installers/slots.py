@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 _OTHER: Final = {"a": "b", "b": "a"}
 _ANY: Final = Requirements()
+_NEVER: Final = Event()
 
 
 class SlotsInstaller:
@@ -56,7 +57,7 @@ class SlotsInstaller:
                 sync_folder(root.parent)
                 self._point_to("a")
 
-    def check(self, facts: Facts) -> str:
+    def check(self, facts: Facts, *, canceled: Event = _NEVER) -> str:  # noqa: ARG002 - it takes a moment
         """Return the slot that is not current.
 
         Raises:

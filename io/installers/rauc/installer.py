@@ -49,7 +49,7 @@ class RaucInstaller:
         self._timeout_s = timeout_s or math.inf
         self._allow_downgrade = allow_downgrade
 
-    def check(self, facts: Facts) -> str:
+    def check(self, facts: Facts, *, canceled: Event = _NEVER) -> str:
         """Return the slot beside the booted one.
 
         Raises:
@@ -57,8 +57,9 @@ class RaucInstaller:
             UnfitError: the file is no bundle, the bundle is for another station, or it is older than what is booted
                 and must not be.
             InstallError: there is no RAUC, it is busy for too long, or its slots are no pair.
+            CanceledError: `canceled` was set.
         """
-        with self._rauc() as rauc:
+        with self._rauc(canceled) as rauc:
             bundle = _inspected(rauc, facts.artifact)
             ours = rauc.status().compatible
             if bundle.compatible != ours and not bundle.checks_itself:

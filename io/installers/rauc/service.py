@@ -127,18 +127,22 @@ class RaucService:
             OSError: it cannot be read.
         """
         try:
-            try:
-                (told,) = self._call("InspectBundle", "sa{sv}", str(path), {}, timeout_s=_INSPECT_S)
-                return Bundle.of_inspection(told)
-            except CallError as error:
-                if error.name != _UNKNOWN_METHOD:
-                    raise
-            compatible, version = self._call("Info", "s", str(path), timeout_s=_INSPECT_S)
-            return Bundle(compatible, version)
+            (told,) = self._call("InspectBundle", "sa{sv}", str(path), {}, timeout_s=_INSPECT_S)
+            return Bundle.of_inspection(told)
+        except CallError as error:
+            if error.name != _UNKNOWN_METHOD:
+                raise refusal(error.text) from error
+        return self._info(path)
+
+    def _info(self, path: Path) -> Bundle:
+        """Inspect as it was done before RAUC 1.9, which refuses without a word."""
+        is_bundle = ends_in_signature(path)  # now: RAUC may take the file over, and then it is not ours to read
+        try:
+            return Bundle(*self._call("Info", "s", str(path), timeout_s=_INSPECT_S))
         except CallError as error:
             if error.text != _NO_WORDS:
                 raise refusal(error.text) from error
-            if ends_in_signature(path):
+            if is_bundle:
                 raise BadSignatureError("RAUC does not take the bundle's signature") from error
             raise UnfitError("RAUC does not take the file for a bundle: it is broken, or cut off") from error
 

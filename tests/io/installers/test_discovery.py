@@ -72,9 +72,9 @@ def test_example_of_the_page(tmp_path: Path) -> None:
     facts = Facts(firmware, "https://example.org/fw", 1, "system_api", "")
 
     assert not installer.verifies_signatures
-    target = installer.check(facts)
     told: list[int] = []
     never, canceled = threading.Event(), threading.Event()
+    target = installer.check(facts, canceled=never)
     installer.install(facts, target, canceled=never, on_progress=told.append)
     installer.resume(facts, target, canceled=never, on_progress=told.append)
     assert (device.read_bytes(), told) == (b"FLSH 2.0\0\0", [100, 100])
@@ -91,7 +91,7 @@ def test_example_of_the_page(tmp_path: Path) -> None:
         installer.install(facts, target, canceled=never, on_progress=told.append)
     firmware.write_bytes(b"ELF")
     with pytest.raises(UnfitError, match="does not begin with FLSH"):
-        installer.check(facts)
+        installer.check(facts, canceled=never)
 
 
 @pytest.mark.usefixtures("flash")

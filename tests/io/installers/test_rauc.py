@@ -233,6 +233,10 @@ def test_somebody_elses_installation_is_waited_for(station: RaucStation, held: H
     rauc, update = installer(station), facts(station.bundle("2.0", image=NEW))
     other = station.installs_elsewhere(held.bundle)
     held.wait()
+    canceled = threading.Event()
+    threading.Timer(0.2, canceled.set).start()
+    with pytest.raises(CanceledError):
+        rauc.check(update, canceled=canceled)
     threading.Timer(0.3, held.let_go).start()
     assert rauc.check(update) == "rootfs.1"
     assert other.wait(DEADLINE_S) == 0
@@ -263,6 +267,8 @@ def test_cancel_before_and_after_the_point_of_no_return(station: RaucStation, he
     rauc, update = installer(station), facts(held.bundle)
     canceled = threading.Event()
     canceled.set()
+    with pytest.raises(CanceledError):
+        rauc.check(update, canceled=canceled)
     with pytest.raises(CanceledError):
         rauc.install(update, "rootfs.1", canceled=canceled, on_progress=print)
     assert station.state("B") == "good"

@@ -133,6 +133,14 @@ def test_somebody_quicker_with_an_older_release(rauc: FakeRauc, installer: RaucI
     assert len(rauc.asked("Info")) == 3
 
 
+def test_older_release_with_words(rauc: FakeRauc, installer: RaucInstaller, facts: Facts) -> None:
+    """What Info says in words is judged by them."""
+    rauc.bundle = None
+    rauc.refuse("Info", "Invalid bundle format: Signature size is 0")
+    with pytest.raises(UnfitError, match="Signature size is 0"):
+        installer.check(facts)
+
+
 def signed(size: int, *, behind: bytes = b"", blocks: bytes = bytes(4096)) -> bytes:
     """A file that ends as a bundle does, with a signature of `size` bytes inside its head."""
     head = bytes([0x30, size]) if size < 0x80 else b"\x30\x82" + size.to_bytes(2, "big")
