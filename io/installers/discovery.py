@@ -17,13 +17,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from everest_system.fsm.errors import WorldError
-from everest_system.io.installers.port import Installer, SettingError
+from everest_system.io.installers.port import BUILT_IN, Installer, SettingError
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
 GROUP: Final = "everest_system.installers"
-BUILT_IN: Final = ("slots", "command", "rauc")
 
 Factory = Callable[[Mapping[str, Any], Path], Installer]
 """Makes an installer of its settings and a folder of its own, which need not exist."""

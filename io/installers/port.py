@@ -50,9 +50,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from threading import Event
-from typing import Protocol
+from typing import Final, Protocol
 
 from everest_system.fsm.errors import WorldError
+
+BUILT_IN: Final = ("slots", "command", "rauc")
+"""The installers that come with the service; any other is looked for among the installed packages."""
 
 OnProgress = Callable[[int], object]
 """Is told how much is done, in percent from 0 to 100."""

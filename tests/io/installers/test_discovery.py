@@ -13,8 +13,8 @@ from support.cli import run_cli
 
 from everest_system.configuration.settings import Settings
 from everest_system.fsm.errors import CanceledError
-from everest_system.io.installers.discovery import BUILT_IN, UnusableInstallerError, make
-from everest_system.io.installers.port import Activation, Facts, InstallError, UnfitError
+from everest_system.io.installers.discovery import UnusableInstallerError, make
+from everest_system.io.installers.port import BUILT_IN, Activation, Facts, InstallError, UnfitError
 from everest_system.tools import Tools
 
 PAGE = Path(__file__).parents[3] / "docs/installers.md"
