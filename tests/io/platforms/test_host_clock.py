@@ -21,6 +21,7 @@ from support.fake_clocks import FakeClocks
 from support.system_programs import SystemPrograms
 
 from everest_system.io.platforms.host_clock import HostClock, Kernel
+from everest_system.io.platforms.ntp import timedateds_word
 from everest_system.io.platforms.port import PlatformError
 
 NEVER = threading.Event()
@@ -124,6 +125,8 @@ def test_timedated_on_a_real_bus(tmp_path: Path, programs: SystemPrograms) -> No
         ((change, relative, interactive),) = timedated.calls
         assert -3_605_000_000 < change <= -3_600_000_000
         assert (relative, interactive) == (True, False)
+        for timedated.synchronized in (True, False):
+            assert timedateds_word() is timedated.synchronized
         timedated.refusal = "Automatic time synchronization is enabled"
         with pytest.raises(PlatformError, match="Automatic time synchronization is enabled"):
             HostClock(None, FakeClocks(FORBIDDEN)).set(TO, canceled=NEVER)
@@ -146,10 +149,11 @@ def private_bus(daemon: str, folder: Path) -> Iterator[str]:
 
 
 class FakeTimedated:
-    """Owns timedated's name on a bus, and answers SetTime.
+    """Owns timedated's name on a bus, and answers SetTime and whether the clock is synchronized.
 
     Attributes:
         calls: the arguments of each, in order.
+        synchronized: whether NTP keeps the clock.
         refusal: the error to answer with; "": it is done.
     """
 
@@ -158,7 +162,7 @@ class FakeTimedated:
         from jeepney.io.blocking import open_dbus_connection
 
         self.calls: list[tuple[Any, ...]] = []
-        self.refusal = ""
+        self.refusal, self.synchronized = "", False
         self._bus = open_dbus_connection(address)
         self._bus.send_and_get_reply(message_bus.RequestName("org.freedesktop.timedate1"))
         self._ended = threading.Event()
@@ -182,6 +186,10 @@ class FakeTimedated:
             except TimeoutError:
                 continue
             if message.header.message_type is not MessageType.method_call:
+                continue
+            if message.header.fields[HeaderFields.member] == "Get":
+                assert message.body == ("org.freedesktop.timedate1", "NTPSynchronized")
+                self._bus.send(new_method_return(message, "v", (("b", self.synchronized),)))
                 continue
             assert message.header.fields[HeaderFields.member] == "SetTime"
             assert message.header.fields[HeaderFields.signature] == "xbb"
