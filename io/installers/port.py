@@ -152,7 +152,10 @@ class Installer(Protocol):
         """Make the target the one to run, in one step that a power cut cannot halve, and say what that still takes."""
 
     def confirm(self, target: str) -> bool:
-        """Say, after what `activate` asked for has happened, whether the target is the active one (L01.FR.28)."""
+        """Say, after what `activate` asked for has happened, whether the target is the active one (L01.FR.28).
+
+        If it is not, what boots the slots has given it up: the place to keep it from being tried again.
+        """
 
     def mark_good(self, target: str) -> None:
         """Keep the target for good: it is the active one, and has passed the health check.

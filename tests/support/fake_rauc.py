@@ -52,6 +52,7 @@ class FakeRauc(BusService):
         slots: what GetSlotStatus tells, all of it text.
         bundle: see the module.
         outcome: of an installation.
+        primary: the slot that would be booted.
         silent: an installation begins and never ends.
     """
 
@@ -61,6 +62,7 @@ class FakeRauc(BusService):
         self.bundle: dict[str, Any] | None = told(compatible, "2.0", {"rootfs": "11"})
         self.outcome: tuple[int, str] = (0, "")
         self.silent = False
+        self.primary = "rootfs.0"
         self._refusals: dict[str, list[str]] = {}
         self.properties = {
             "Operation": ("s", "idle"),
@@ -72,6 +74,7 @@ class FakeRauc(BusService):
         self.do("InspectBundle", self._inspect)
         self.do("Info", self._info)
         self.do("InstallBundle", self._install)
+        self.do("GetPrimary", lambda: self._or_refuse("GetPrimary", "s", self.primary))
         self.do("Mark", lambda _state, slot: self._or_refuse("Mark", "ss", slot, "marked"))
 
     def refuse(self, method: str, words: str, times: int = 1_000_000) -> None:

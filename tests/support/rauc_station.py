@@ -49,13 +49,13 @@ bootloader=custom
 statusfile={folder}/slots.status
 mountprefix={folder}/mnt
 activate-installed={activate}
-{more}
 
 [keyring]
 path={keyring}
 
 [handlers]
 bootloader-custom-backend={folder}/boot-loader/backend
+{handlers}
 
 [slot.rootfs.0]
 device={folder}/a.img
@@ -117,7 +117,7 @@ class RaucStation(ServerProcess):
     Args:
         folder: for everything.
         activate_installed: RAUC's own setting: whether it activates what it has installed.
-        more: further lines of `[system]`.
+        handlers: further lines of `[handlers]`.
 
     Attributes:
         address: of the bus.
@@ -125,12 +125,12 @@ class RaucStation(ServerProcess):
         own, foreign: who signs; RAUC knows the first alone.
     """
 
-    def __init__(self, folder: Path, *, activate_installed: bool = True, more: str = "") -> None:
+    def __init__(self, folder: Path, *, activate_installed: bool = True, handlers: str = "") -> None:
         self._binary = rauc()
         super().__init__(folder)
         self._bus = PrivateBus(_made(folder / "bus"))
         self.address = self._bus.address
-        self._activate, self._more = activate_installed, more
+        self._activate, self._handlers = activate_installed, handlers
         self.own, self.foreign = Signer(folder, "own"), Signer(folder, "foreign")
         self.booted = "A"
         self._boot_loader = _made(folder / "boot-loader")
@@ -176,7 +176,7 @@ class RaucStation(ServerProcess):
                 folder=self.folder,
                 activate=str(self._activate).lower(),
                 keyring=self.own.certificate,
-                more=self._more,
+                handlers=self._handlers,
             )
         )
         variables = [f"DBUS_SYSTEM_BUS_ADDRESS={self.address}", "LC_ALL=C"]

@@ -4,6 +4,7 @@ The target is RAUC's slot beside the booted one. Nothing is written before `inst
 
 - `check` has RAUC verify the bundle's signature, and compares what it is for and, if asked to, its version.
 - `install` cannot be taken back once RAUC has begun: a cancel ends our waiting, RAUC goes on, and `resume` finds it.
+  Where it fails, nothing of it is booted.
 - `activate` makes the target the one to boot, also where RAUC has done so by itself (`activate-installed`).
 - `confirm` looks which slot is booted. If it is the old one, the boot loader has given the new one up: that is kept in
   the books, so that it is not tried again.
@@ -147,8 +148,13 @@ class RaucInstaller:
         return rauc_service(self._bus, canceled=canceled, busy_timeout_s=self._busy_timeout_s)
 
     def _install(self, rauc: RaucService, artifact: Path, target: str, on_progress: OnProgress) -> None:
-        _require_target(rauc.slots(), target)
-        rauc.install(artifact, timeout_s=self._timeout_s, on_progress=on_progress)
+        slots = rauc.slots()
+        _require_target(slots, target)
+        try:
+            rauc.install(artifact, timeout_s=self._timeout_s, on_progress=on_progress)
+        except WorldError:
+            _take_back(rauc, slots.booted.name, target)
+            raise
 
 
 def _inspected(rauc: RaucService, artifact: Path) -> Bundle:
@@ -177,6 +183,15 @@ def _require_no_downgrade(bundle: Bundle, active: str) -> None:
         return
     if new < old:
         raise UnfitError(f"the bundle is version {new}, older than {old}, which is booted")
+
+
+def _take_back(rauc: RaucService, booted: str, target: str) -> None:
+    """Keep what failed from being booted: a handler can fail when RAUC has activated the slot already."""
+    try:
+        if rauc.primary() == target:
+            _go_back(rauc, booted, target)
+    except WorldError as error:
+        _log.warning(f"what would be booted is not known: {error}", booted=booted, target=target)
 
 
 def _go_back(rauc: RaucService, old: str, new: str) -> None:

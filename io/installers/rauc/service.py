@@ -34,6 +34,7 @@ _UNKNOWN_METHOD: Final = "org.freedesktop.DBus.Error.UnknownMethod"
 _BUSY_WORDS: Final = "already processing a different method"
 _NO_WORDS: Final = "rauc info error"  # all that RAUC before 1.9 says of a bundle that it refuses
 _POLL_S: Final = 1.0
+_START_S: Final = 30.0  # right after a boot, on a slow board
 _ANSWER_S: Final = 120.0  # boot loaders and slots on slow flash are asked in it
 _INSPECT_S: Final = 1800.0  # the signature of a plain bundle is over all of its bytes
 
@@ -59,7 +60,7 @@ def rauc_service(address: str, *, canceled: Event, busy_timeout_s: float) -> Ite
         CanceledError: `canceled` was set; from each call.
     """
     try:
-        with Bus(address, canceled=canceled) as bus:
+        with Bus(address, canceled=canceled, timeout_s=_START_S) as bus:
             yield RaucService(bus, busy_timeout_s)
     except ModuleNotFoundError as error:
         raise InstallError(f"the library {error.name} is not installed: it comes with everest-system[rauc]") from error
@@ -150,6 +151,10 @@ class RaucService:
         """Ask for its slots."""
         (told,) = self._call("GetSlotStatus", timeout_s=_ANSWER_S)
         return SlotTable(told)
+
+    def primary(self) -> str:
+        """Ask which slot would be booted next."""
+        return str(self._call("GetPrimary", timeout_s=_ANSWER_S)[0])
 
     def mark(self, state: str, slot: str) -> None:
         """Mark a slot `good`, `bad` or `active`, in the boot loader too."""

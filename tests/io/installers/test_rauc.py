@@ -182,6 +182,16 @@ def test_bundles_that_rauc_itself_refuses(station: RaucStation) -> None:
         rauc.mark_good("rootfs.1")
 
 
+def test_failure_behind_the_activation(tmp_path: Path) -> None:
+    """Where RAUC fails when the new slot is active already, the old one is made active again."""
+    with RaucStation(tmp_path, handlers="post-install=/bin/false") as station:
+        rauc, update = installer(station), facts(station.bundle("2.0", image=NEW))
+        with pytest.raises(InstallError, match="Post-install handler error"):
+            install(rauc, update, rauc.check(update))
+        assert station.content("B", len(NEW)) == NEW
+        assert (station.primary, station.state("A"), station.state("B")) == ("A", "good", "bad")
+
+
 def test_older_firmware(station: RaucStation) -> None:
     """Where downgrades are not allowed, a bundle is held to the version that is booted, and has to have one."""
     rauc = installer(station)

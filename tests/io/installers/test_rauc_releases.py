@@ -199,6 +199,15 @@ def test_failure_that_is_told(rauc: FakeRauc, installer: RaucInstaller, facts: F
         install(installer, facts)
 
 
+def test_failure_that_cannot_be_taken_back(rauc: FakeRauc, installer: RaucInstaller, facts: Facts) -> None:
+    """A failed installation is told as RAUC said it, also where its slot cannot be left."""
+    rauc.outcome, rauc.primary = (1, "Post-install handler error: …"), "rootfs.1"
+    rauc.refuse("Mark", "failed to activate slot rootfs.0")
+    with pytest.raises(InstallError, match="Post-install"):
+        install(installer, facts)
+    assert rauc.asked("Mark") == [("active", "rootfs.0")]
+
+
 def test_progress(rauc: FakeRauc, installer: RaucInstaller, facts: Facts) -> None:
     """RAUC's percent is told as it changes; what it says of other things is not."""
     answer = rauc._install
