@@ -25,10 +25,10 @@ TOLERANCE_S = 0.2  # of the observer, whose clock is read after a message has co
 
 
 class WallClock:
-    """The wall clock of the services that run under it; `offset` is how far it is ahead of the true one, by `file`."""
+    """The wall clock of the services that run under it; `offset` is how far it is ahead of the true one."""
 
     def __init__(self, file: Path, library: str) -> None:
-        self.file = file
+        self._file = file
         self.offset = timedelta()
         # Without FORCE_MONOTONIC_FIX=0 it stretches each timed wait for Python's own lock, and threads starve.
         # The shell stays, so that the service is its child.
@@ -43,9 +43,9 @@ class WallClock:
     def step(self, by: timedelta) -> None:
         """Set it forward or back."""
         self.offset += by
-        fresh = self.file.with_suffix(".new")
+        fresh = self._file.with_suffix(".new")
         fresh.write_text(f"{self.offset.total_seconds():+.0f}\n")
-        fresh.replace(self.file)
+        fresh.replace(self._file)
 
     def after(self, duration: timedelta) -> str:
         """What it shows after `duration`, as EVerest writes it."""
@@ -111,43 +111,6 @@ def test_times_of_day(station: Station, wall_clock, both):
         assert 0 <= everest.wait_for(due, 1, timeout_s=20).at - stepped <= NOTICED_S
     everest.wait_for("Installed", 1, timeout_s=20)
     assert everest.communication_gaps == 0
-
-
-@mosquitto
-def test_set_by_everest(station: Station, wall_clock):
-    """set_system_time sets a clock right that was days behind, and what its time has come for begins at once."""
-    wall_clock.step(timedelta(days=-5))
-    program, boot_id = station.folder / "set-time", station.folder / "boot-id"
-    program.write_text(f"#!/bin/sh\necho +0 > {wall_clock.file}.new && mv {wall_clock.file}.new {wall_clock.file}\n")
-    program.chmod(0o755)
-    boot_id.write_text("one\n")
-    service = station.service(start=False)
-    service.configure(
-        {
-            "platform": {
-                "kind": "command",
-                "boot_id_file": str(boot_id),
-                "time_despite_ntp": True,  # of the machine that the test runs on
-                "command": {"reboot": ["true"], "set_time": [str(program)]},
-            }
-        }
-    )
-    service.under = wall_clock.under
-    service.start()
-    everest = station.everest(registered=False)
-    request = {
-        "location": station.http.url("/fw.bin"),
-        "request_id": 1,
-        "retrieve_timestamp": wall_clock.after(timedelta(days=2)),
-        **station.maker.signed(),
-    }
-    everest.call("update_firmware", request)
-    service.wait_for_state("firmware", "DOWNLOAD_SCHEDULED")
-    assert everest.call("set_system_time", format_rfc3339(datetime.now(UTC))) is True
-    service.wait_for(lambda line: line.get("cause") == "RetrieveTimeReached", timeout_s=NOTICED_S)
-    assert len(service.lines("the clock was set")) == 1
-    assert everest.call("set_system_time", format_rfc3339(datetime.now(UTC))) is False
-    assert len(service.lines("the clock was set")) == 1
 
 
 def told_offset(service: ServiceProcess) -> timedelta:
