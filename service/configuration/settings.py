@@ -212,7 +212,7 @@ class Platform(Section):
     dry_run: bool = Field(
         default=False,
         description=(
-            "Whatever the kind: log what would be done, program by program, and do as `dry_run` does instead."
+            "Log what a platform of this kind would do, program by program, and do as the kind `dry_run` does instead."
         ),
     )
     boot_id_file: RequiredPath = Field(
