@@ -309,7 +309,7 @@ def test_cancel_before_and_after_the_point_of_no_return(station: RaucStation, he
 
 def test_installation_that_takes_too_long(station: RaucStation, held: Held) -> None:
     """RAUC is given up when its time is over, with the word that it still tries; so it is in a resume."""
-    rauc, update = installer(station, timeout_s=0.3), facts(held.bundle)
+    rauc, update = installer(station, timeout_s=0.3, busy_timeout_s=0.2), facts(held.bundle)
     with pytest.raises(InstallError, match=r"within 0\.3 s, and still tries"):
         install(rauc, update, "rootfs.1")
     with pytest.raises(InstallError, match=r"still busy after 0\.3 s: installing"):
