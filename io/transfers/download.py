@@ -296,8 +296,9 @@ def _strong_validator(head: Head) -> str | None:
     if _VALIDATOR.fullmatch(etag):
         return etag
     modified, date = http_date(head.fields.get("last-modified")), http_date(head.fields.get("date"))
-    # A file changed within the second of the answer may change again within it (RFC 9110, 8.8.2.2).
-    if modified is None or (date is not None and date - modified < timedelta(seconds=1)):
+    # A file changed within the second of the answer may change again within it; whether it was, only the server's own
+    # clock says (RFC 9110, 8.8.2.2).
+    if modified is None or date is None or date - modified < timedelta(seconds=1):
         return None
     text = head.fields["last-modified"]
     return text if text.isascii() and text.isprintable() and len(text) <= 64 else None

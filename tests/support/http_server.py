@@ -229,10 +229,10 @@ class _Handler(BaseHTTPRequestHandler):
         return self.headers.get("Authorization") == f"Basic {token}"
 
     def _answer(self, status: int, headers: Mapping[str, str | None] | None = None, reply: Reply | None = None) -> None:
-        merged = {**(headers or {}), **(reply.headers if reply else {})}
+        date = format_datetime(datetime.now(UTC), usegmt=True)
+        merged = {"Date": date, **(headers or {}), **(reply.headers if reply else {})}
         self.owner.requests.append(Request(self.command, self.path, dict(self.headers), status))
         self.send_response_only(status)
-        self.send_header("Date", format_datetime(datetime.now(UTC), usegmt=True))
         for name, value in merged.items():
             if value is not None:
                 self.send_header(name, value)

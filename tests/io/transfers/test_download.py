@@ -140,18 +140,19 @@ def test_progress_of_a_continued_download_counts_all(server, station):
 
 
 @pytest.mark.parametrize(
-    "file",
+    ("file", "headers"),
     [
-        File(CONTENT),
-        File(CONTENT, etag='W/"1"'),
-        File(CONTENT, etag="unquoted"),
-        File(CONTENT, last_modified=IN_FUTURE),
+        (File(CONTENT), {}),
+        (File(CONTENT, etag='W/"1"'), {}),
+        (File(CONTENT, etag="unquoted"), {}),
+        (File(CONTENT, last_modified=IN_FUTURE), {}),
+        (File(CONTENT, last_modified=LONG_AGO), {"Date": None}),
     ],
 )
-def test_without_a_strong_validator_it_begins_anew(server, station, file):
+def test_without_a_strong_validator_it_begins_anew(server, station, file, headers):
     """A break without a strong validator is a failure, and the next attempt begins anew."""
     server.files["/f"] = file
-    server.plan("/f", Reply(cut_at=5 * MIB), Reply())
+    server.plan("/f", Reply(cut_at=5 * MIB, headers=headers), Reply())
     assert station.fail(server.url("/f")).fault is Fault.FAILED
     assert station.part.validator is None
     assert station.get(server.url("/f")) == artifact(CONTENT)
