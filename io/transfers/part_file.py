@@ -19,7 +19,7 @@ from everest_system.fsm.errors import CanceledError, WorldError
 from everest_system.io.durable import sync_folder
 
 SYNC_BYTES: Final = 4 * 1024 * 1024
-_BLOCK: Final = 1024 * 1024
+_BLOCK: Final = 512 * 1024
 
 
 class DiskError(WorldError):
