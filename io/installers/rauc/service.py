@@ -34,6 +34,7 @@ _UNKNOWN_METHOD: Final = "org.freedesktop.DBus.Error.UnknownMethod"
 _BUSY_WORDS: Final = "already processing a different method"
 _NO_WORDS: Final = "rauc info error"  # all that RAUC before 1.9 says of a bundle that it refuses
 _POLL_S: Final = 1.0
+_PAUSE_S: Final = 0.1
 _START_S: Final = 30.0  # right after a boot, on a slow board
 _ANSWER_S: Final = 120.0  # boot loaders and slots on slow flash are asked in it
 _INSPECT_S: Final = 1800.0  # the signature of a plain bundle is over all of its bytes
@@ -196,6 +197,7 @@ class RaucService:
             except CallError as error:
                 if not self._was_busy(error) or time.monotonic() >= self._patience_until:
                     raise
+            self._bus.signal(_PAUSE_S)
 
     def _was_busy(self, error: CallError) -> bool:
         """Whether a call was refused because of another; RAUC before 1.9 says so only by what came in between."""
