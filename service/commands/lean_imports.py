@@ -1,6 +1,6 @@
 """Two libraries loaded without what they load for uses that we never have.
 
-structlog loads asyncio for its asynchronous loggers, APScheduler a pool of processes: 3 MiB of a station's memory, for
+structlog loads asyncio for its asynchronous loggers, APScheduler a pool of processes: 4 MiB of a station's memory, for
 nothing. `load_lean` loads the two while a few names stand in for those packages. A release of theirs that asks for more
 than these names is loaded the ordinary way: the station then has a little less memory to spare, and runs all the same.
 """
@@ -14,6 +14,7 @@ from typing import Any
 
 _STAND_INS: Mapping[str, Mapping[str, Any]] = {
     "asyncio": {"iscoroutinefunction": inspect.iscoroutinefunction},
+    "multiprocessing": {},
     "concurrent.futures.process": {"ProcessPoolExecutor": None, "BrokenProcessPool": RuntimeError},
 }
 _LIBRARIES = frozenset({"structlog", "apscheduler"})

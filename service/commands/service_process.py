@@ -1,5 +1,6 @@
 """The process of the headless service. Nothing is loaded here that an idle station does not use."""
 
+import os
 from pathlib import Path
 
 from everest_system.commands.configured import usable_settings_of
@@ -13,6 +14,8 @@ def run_service(config: Path | None) -> None:
         ConfigurationError: the configuration is wrong, or asks for something that this version does not have.
         WorldError: the store, the control socket or a folder cannot be used.
     """
+    # A plugin would see every message; to look for one reads what every installed package says of itself.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     settings = usable_settings_of(config)
     load_lean(_load_libraries)
     from everest_system import log_lines

@@ -8,7 +8,6 @@ A line has the key's full name, what is wrong, what is allowed, and where the va
 The value of an unknown key is never shown: it may be a password that somebody took for a setting.
 """
 
-import difflib
 import json
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -154,6 +153,8 @@ def _meant(path: KeyPath) -> str | None:
     """The key that was probably meant: one spelled nearly so, else the only one of that name in another table."""
     candidates = (_named(known, path) for known in keys() if known[-1] != ANY_NAME)
     names = {".".join(known): known for known in candidates}
+    import difflib  # a wrong key is rare
+
     close = difflib.get_close_matches(".".join(path).lower(), names, n=1, cutoff=0.8)
     same = [name for name, known in names.items() if known[-1] == path[-1]]
     if close:
