@@ -195,8 +195,11 @@ class RaucService:
             try:
                 return self._bus.call(self._owner, PATH, INTERFACE, method, signature, *values, timeout_s=timeout_s)
             except CallError as error:
-                if not self._was_busy(error) or time.monotonic() >= self._patience_until:
+                if not self._was_busy(error):
                     raise
+                if time.monotonic() >= self._patience_until:
+                    words = f"RAUC is still busy for somebody else after {self._busy_timeout_s:g} s"
+                    raise InstallError(words) from error
             self._bus.signal(_PAUSE_S)
 
     def _was_busy(self, error: CallError) -> bool:

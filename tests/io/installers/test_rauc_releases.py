@@ -106,12 +106,19 @@ def test_somebody_quicker(rauc: FakeRauc, installer: RaucInstaller, facts: Facts
     assert len(rauc.asked(method)) == 4
 
 
-def test_somebody_always_quicker(daemon: PrivateBus, rauc: FakeRauc, facts: Facts) -> None:
-    """A RAUC that is never free when we come is given up."""
-    rauc.refuse("InspectBundle", BUSY)
-    impatient = RaucInstaller(daemon.address, busy_timeout_s=0.1, timeout_s=1, allow_downgrade=True)
-    with pytest.raises(InstallError, match=BUSY):
+@pytest.mark.parametrize("method", ["InspectBundle", "Info"])
+def test_somebody_always_quicker(daemon: PrivateBus, rauc: FakeRauc, facts: Facts, method: str) -> None:
+    """A RAUC that is never free when we come is given up; the bundle is not blamed, also where RAUC says nothing."""
+    impatient = RaucInstaller(daemon.address, busy_timeout_s=0.3, timeout_s=1, allow_downgrade=True)
+    facts.artifact.write_bytes(signed(100))
+    if method == "Info":
+        rauc.bundle = None
+        answer = rauc._info
+        rauc.do("Info", lambda source: (rauc.say("Completed", "i", 0), answer(source))[1])
+    rauc.refuse(method, BUSY if method == "InspectBundle" else NO_WORDS)
+    with pytest.raises(InstallError, match=r"RAUC is still busy for somebody else after 0\.3 s"):
         impatient.check(facts)
+    assert len(rauc.asked(method)) > 1
 
 
 def test_somebody_quicker_with_an_older_release(rauc: FakeRauc, installer: RaucInstaller, facts: Facts) -> None:
