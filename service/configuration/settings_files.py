@@ -57,16 +57,18 @@ def _broken(settings: Settings) -> Iterator[str]:
 
 def _looks(settings: Settings) -> Iterator[tuple[str, Callable[..., object], tuple[Path | None, ...]]]:
     """What says whether a file is what it should be."""
+    tls, transfers = settings.mqtt.tls, settings.transfers
+    client = (transfers.client_cert_file, transfers.client_key_file)
+    if not any((tls, *client, transfers.ca_files, transfers.credentials_file, transfers.sftp_key_file)):
+        return  # a station without such files does not load what looks into them
     from everest_system.io.transfers.private_keys import check_client_certificate, check_ssh_key
     from everest_system.io.transfers.roots import check_roots
 
-    tls, transfers = settings.mqtt.tls, settings.transfers
     if tls is not None:
         yield "mqtt.tls.ca_file", check_roots, (tls.ca_file,)
         yield "mqtt.tls.cert_file", check_client_certificate, (tls.cert_file, tls.key_file)
     for path in transfers.ca_files:
         yield "transfers.ca_files", check_roots, (path,)
-    client = (transfers.client_cert_file, transfers.client_key_file)
     yield "transfers.client_cert_file", check_client_certificate, client
     if transfers.credentials_file is not None:
         from everest_system.io.transfers.credentials_file import find
