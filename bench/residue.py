@@ -70,7 +70,9 @@ class _Station:
             "signing_certificate": self._firmware.certificate,
             "signature": self._firmware.signature,
         }
-        self._everest.call("update_firmware", request, _PATIENCE_S)
+        answer = self._everest.call("update_firmware", request, _PATIENCE_S)
+        if answer != "Accepted":
+            raise RuntimeError(f"update {number} was answered {answer}")
         self._everest.wait_for("SignatureVerified", number, _PATIENCE_S)
         self._everest.allow_installation()
         self._everest.wait_for("Installed", number, _PATIENCE_S)
