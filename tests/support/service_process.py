@@ -9,15 +9,19 @@
 reboot. Nothing here sleeps: everything is waited for in the log, and a service that ends meanwhile ends the wait too.
 """
 
+import fcntl
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
+import termios
 import threading
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from array import array
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +31,7 @@ from everest_system.io.control.client import ask
 
 DEADLINE_S = 60.0  # for a machine that has other things to do; a service that ends meanwhile ends the wait
 STOP_S = 5.0
+BLOCK = 65536
 
 Line = dict[str, Any]
 
@@ -61,7 +66,7 @@ class ServiceProcess:
         self.covered = True
         self.under: list[str] = []
         self._changed = threading.Condition()
-        self._process: subprocess.Popen[str] | None = None
+        self._process: subprocess.Popen[bytes] | None = None
         self._is_under = False
         self._watcher: threading.Thread | None = None
         self._supervised = False
@@ -147,17 +152,17 @@ class ServiceProcess:
 
     def lines(self, wanted: str, *, since: int = 0) -> list[Line]:
         """All log lines so far whose event contains `wanted`."""
-        with self._changed:
+        with self._heard_out():
             return [line for line in self.log[since:] if wanted in line["event"]]
 
     def warnings(self, *, since: int = 0) -> list[str]:
         """What it has warned of so far."""
-        with self._changed:
+        with self._heard_out():
             return [line["event"] for line in self.log[since:] if line.get("level") in {"warning", "error", "critical"}]
 
     def states(self, machine: str) -> list[str]:
         """The states that a machine entered so far."""
-        with self._changed:
+        with self._heard_out():
             return [line["event"].rpartition(" -> ")[2] for line in self.log if _is_step(line, machine)]
 
     def log_text(self) -> str:
@@ -190,7 +195,7 @@ class ServiceProcess:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
-            text=True,
+            bufsize=0,
             env=environment,
             cwd=self.folder,
             process_group=0 if under else None,  # neither may outlive the other
@@ -199,11 +204,19 @@ class ServiceProcess:
         self._watcher = threading.Thread(target=self._watch, args=(self._process,), daemon=True)
         self._watcher.start()
 
-    def _watch(self, process: "subprocess.Popen[str]") -> None:
+    def _watch(self, process: "subprocess.Popen[bytes]") -> None:
         assert process.stderr is not None
-        with process.stderr:
-            for text in process.stderr:
-                self._note(text.strip())
+        with process.stderr as pipe:
+            rest = b""
+            while True:
+                select.select([pipe], [], [])
+                with self._changed:  # what is no longer in the pipe is in the log
+                    block = pipe.read(BLOCK)
+                    *lines, rest = (rest + block).split(b"\n") if block else (rest, b"")
+                    self.log += [_line(text) for text in lines if text]
+                    self._changed.notify_all()
+                if not block:
+                    break
         code = process.wait()
         with self._changed:
             self.exits.append(code)
@@ -211,14 +224,13 @@ class ServiceProcess:
                 self._launch()
             self._changed.notify_all()
 
-    def _note(self, text: str) -> None:
-        try:
-            line = json.loads(text)
-        except ValueError:
-            line = {"event": text}
+    @contextmanager
+    def _heard_out(self) -> Iterator[None]:
+        """Hold the log as it is once all that the process has said so far is in it."""
         with self._changed:
-            self.log.append(line)
-            self._changed.notify_all()
+            while self._process is not None and _unread(self._process):
+                self._changed.wait(0.05)
+            yield
 
     def _stop(self, within_s: float) -> None:
         self._end(signal.SIGTERM, within_s)
@@ -244,6 +256,22 @@ class ServiceProcess:
             process.wait()
             if watcher is not None:
                 watcher.join()
+
+
+def _line(text: bytes) -> Line:
+    try:
+        return dict(json.loads(text))
+    except ValueError:
+        return {"event": text.decode(errors="replace").strip()}
+
+
+def _unread(process: "subprocess.Popen[bytes]") -> bool:
+    """Whether something that it said is still on its way."""
+    assert process.stderr is not None
+    waiting = array("i", [0])
+    with suppress(ValueError):  # it has ended, and all of it was read
+        fcntl.ioctl(process.stderr, termios.FIONREAD, waiting)
+    return waiting[0] > 0
 
 
 def fast(folder: Path) -> dict[str, Any]:
