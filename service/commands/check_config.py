@@ -19,8 +19,9 @@ def add_to(app: typer.Typer) -> None:
 def check_config(config: Config = None) -> None:
     """Check the configuration.
 
-    Also that the files and programs that it names are there, and what is in certificates and keys. Exit code 0 when
-    it is right; 2 and one line for each wrong key when not: its full name, what is wrong, what is allowed.
+    Also that the files and programs that it names are there (but for the health check, which may come with the
+    firmware), and what is in certificates and keys. Exit code 0 when it is right; 2 and one line for each wrong key
+    when not: its full name, what is wrong, what is allowed.
     """
     settings = usable_settings_of(config)
     from everest_system.configuration.problems import ConfigurationError

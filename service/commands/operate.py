@@ -40,9 +40,9 @@ def resume(config: Config = None, module: Module = None) -> None:
 def reset(config: Config = None, soft: Soft = False) -> None:
     """Reset the station.
 
-    Reboots the machine; the boot reason will be LocalReset. While an update cannot be interrupted the reset waits
-    for its end. With platform.kind "dry_run" nothing reboots:
-    the service starts anew in place.
+    Reboots the machine, unless platform.reset says otherwise; the boot reason will be LocalReset. While an update
+    cannot be interrupted the reset waits for its end. With platform.kind "dry_run" nothing reboots: the service starts
+    anew in place.
     """
     _ask(config, "reset", None, type="Soft" if soft else "Hard")
 
