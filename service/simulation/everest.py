@@ -11,7 +11,7 @@ from itertools import count
 from typing import Any
 
 from everest_system.everest_side.ocpp import OcppModule
-from everest_system.everest_side.replies import REQUESTS, parse_reply
+from everest_system.everest_side.replies import parse_reply
 from everest_system.everest_side.status import Kind, Report, parse_status
 from everest_system.everest_side.strict_json import write_json
 from everest_system.fsm.timestamps import format_rfc3339
@@ -317,11 +317,6 @@ class FakeEverest:
 
 def _call(act: Callable[[], object]) -> None:
     act()
-
-
-def is_request(command: str) -> bool:
-    """Whether EVerest waits for a reply to a command."""
-    return command in REQUESTS
 
 
 def _shown(value: Any) -> str:

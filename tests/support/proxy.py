@@ -88,11 +88,6 @@ class MqttProxy:
         """From now on, cut in place of the PUBACK of each QoS 1 message, for its first so many times."""
         self._withhold = times
 
-    def wait_for_cuts(self, count: int) -> None:
-        """Wait until the proxy has ended so many connections."""
-        with self._changed:
-            assert self._changed.wait_for(lambda: self.cuts >= count, DEADLINE_S), f"{self.cuts} cuts"
-
     def wait_for_connections(self, count: int) -> None:
         """Wait until so many connections have been made."""
         with self._changed:
