@@ -29,6 +29,10 @@ class DamagedError(StoreError):
     """The file is there, and is no database, or not a whole one any more."""
 
 
+class NewerError(StoreError):
+    """The file was written by a newer version, and has that one's schema."""
+
+
 class DiskFullError(StoreError):
     """There is no room for what has to be written."""
 

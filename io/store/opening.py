@@ -1,9 +1,9 @@
-"""How the service comes by a sound `state.db`: opened, made, or put in the place of a damaged one.
+"""How the service comes by a sound `state.db`: opened, made, or put in the place of a damaged or a newer one.
 
-A damaged file is replaced in this order, so that neither a full disk nor a crash costs what is still whole of it:
+Such a file is replaced in this order, so that neither a full disk nor a crash costs what is whole of it:
 
     state.db.new    a new file with the snapshots and the outbox, if these tables are whole
-    state.db        renamed to state.db.corrupt-TIMESTAMP
+    state.db        renamed to state.db.corrupt-TIMESTAMP, or state.db.newer-TIMESTAMP
     state.db.new    renamed to state.db; by the next start, if this one dies in between
 """
 
@@ -14,33 +14,41 @@ from pathlib import Path
 
 from everest_system.io.durable import sync_folder
 from everest_system.io.store import schema, tables
-from everest_system.io.store.database import DamagedError, StoreError, connect, explained, transaction
+from everest_system.io.store.database import (
+    DamagedError,
+    NewerError,
+    StoreError,
+    connect,
+    explained,
+    transaction,
+)
 from everest_system.io.store.records import Change, Saved
 from everest_system.io.store.set_aside import move_aside
 
 
 def open_sound(file: Path) -> tuple[sqlite3.Connection, str]:
-    """Open `file`, which is made if it is not there and replaced if it is damaged.
+    """Open `file`, which is made if it is not there, and replaced if it is damaged or a newer version's.
 
     Returns:
         The connection, and what was lost, in one line; "" where nothing was.
 
     Raises:
         DiskFullError: the disk is full; a damaged file is as it was.
-        StoreError: the file is another program's, newer than this version or read-only, and as it was.
+        StoreError: the file is another program's or read-only, or so new that nothing can be told of it; it is as it
+            was.
     """
     with explained(file):
         loss = _finish_replacing(file)
-        schema.refuse_others(file)
-        loss = loss or _emptied(file)
         try:
+            schema.refuse_others(file)
+            loss = loss or _emptied(file)
             return _open(file), loss
-        except DamagedError as damage:
-            loss = replace(file, damage)
+        except (DamagedError, NewerError) as fault:
+            loss = replace(file, fault)
             return _open(file), loss
 
 
-def replace(file: Path, damage: DamagedError) -> str:
+def replace(file: Path, fault: DamagedError | NewerError) -> str:
     """Set `file`, which nobody has open, aside, and put in its place a new one with what is whole of it.
 
     Returns:
@@ -51,7 +59,8 @@ def replace(file: Path, damage: DamagedError) -> str:
         StoreError: it cannot be done for another reason.
     """
     with explained(file):
-        rescued, new = _rescued(file), _new(file)
+        rescued = _taken_over(file, fault) if isinstance(fault, NewerError) else _rescued(file)
+        new = _new(file)
         _remove(new)
         try:
             with closing(_open(new)) as db, explained(new), transaction(db):
@@ -60,10 +69,10 @@ def replace(file: Path, damage: DamagedError) -> str:
             _remove(new)
             raise
         sync_folder(file.parent)
-        aside = move_aside(file)
+        aside = move_aside(file, "newer" if isinstance(fault, NewerError) else "corrupt")
         _put_in_place(new, file)
     kept = f"{len(rescued.snapshots)} snapshots and {len(rescued.rows)} waiting statuses were still whole"
-    return f"{damage.args[0].partition(': ')[0]}: it is set aside as {aside.name}; {kept}"
+    return f"{fault.args[0].partition(': ')[0]}: it is set aside as {aside.name}; {kept}"
 
 
 def _open(file: Path) -> sqlite3.Connection:
@@ -91,7 +100,7 @@ def _finish_replacing(file: Path) -> str:
         _remove(new)
         return ""
     _put_in_place(new, file)
-    return f"{file} was damaged, and the start that set it aside was cut short: what was still whole is there again"
+    return f"{file} was set aside, and the start that did it was cut short: what was still whole is there again"
 
 
 def _put_in_place(new: Path, file: Path) -> None:
@@ -124,10 +133,36 @@ def _rescued(file: Path) -> Saved:
     """The snapshots and the outbox of a damaged file, if these are whole; most of a file is history."""
     with suppress(sqlite3.Error, StoreError), closing(connect(file, "rw")) as db:
         schema.require_current(db, file)
-        if all(db.execute(f"PRAGMA quick_check('{name}')").fetchall() == [("ok",)] for name in ("snapshots", "outbox")):
-            with transaction(db, "BEGIN"):
-                return tables.read(db)
+        if _are_whole(db):
+            return _read(db)
     return Saved({}, (), 0)
+
+
+def _taken_over(file: Path, newer: NewerError) -> Saved:
+    """What this version knows of a newer one's tables: brought back, it goes on where the newer one was.
+
+    Raises:
+        NewerError: nothing can be told of the file.
+        StoreError: it cannot be read just now.
+    """
+    with suppress(DamagedError), explained(file), closing(connect(file, "rw")) as db:
+        try:
+            if _are_whole(db):
+                return _read(db)
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_ERROR:
+                raise
+            raise newer from error  # no such table, no such column
+    return Saved({}, (), 0)
+
+
+def _are_whole(db: sqlite3.Connection) -> bool:
+    return all(db.execute(f"PRAGMA quick_check('{name}')").fetchall() == [("ok",)] for name in ("snapshots", "outbox"))
+
+
+def _read(db: sqlite3.Connection) -> Saved:
+    with transaction(db, "BEGIN"):
+        return tables.read(db)
 
 
 def _make_private(file: Path) -> None:

@@ -2,14 +2,16 @@
 
 `PRAGMA user_version` is the schema's version, `PRAGMA application_id` says that the file is ours. A new version of the
 service appends one step to `MIGRATIONS` and never changes an older one; a step and its version number are one
-transaction. Only the service migrates: a reader in another process takes the current version or says why not. What
-another program or a newer version wrote is told by its first bytes, before anything is opened, let alone written.
+transaction. A step adds: it takes nothing away from `snapshots` and `outbox`, since a firmware that is rolled back
+brings back an older version, which has to go on with them. Only the service migrates: a reader in another process takes
+the current version or says why not. What another program or a newer version wrote is told by its first bytes, before
+anything is opened, let alone written.
 """
 
 import sqlite3
 from pathlib import Path
 
-from everest_system.io.store.database import DamagedError, StoreError, transaction
+from everest_system.io.store.database import DamagedError, NewerError, StoreError, transaction
 
 APPLICATION_ID = 0x45565359
 """The letters EVSY."""
@@ -73,7 +75,8 @@ def refuse_others(file: Path) -> None:
     A file whose first bytes are no database's passes: it is damaged, and SQLite will say so.
 
     Raises:
-        StoreError: it is another program's database, or a newer version's.
+        NewerError: it is a newer version's.
+        StoreError: it is another program's database.
         OSError: it cannot be read.
     """
     if not file.exists():
@@ -108,7 +111,8 @@ def migrate(db: sqlite3.Connection, file: Path) -> None:
     """Bring the database to `VERSION`, and find out whether it can be written.
 
     Raises:
-        StoreError: the file is another program's, or a newer version's, or a step failed; the file is as it was.
+        NewerError: the file is a newer version's; it is as it was.
+        StoreError: the file is another program's, or a step failed; the file is as it was.
         sqlite3.Error: the file cannot be written.
     """
     with transaction(db):
@@ -157,7 +161,7 @@ def _require_ours(file: Path, version: int, *, is_ours: bool) -> None:
     if not is_ours:
         raise StoreError(f"{file} belongs to another program: set station.state_dir to a folder of the service's own")
     if version > VERSION:
-        raise StoreError(
+        raise NewerError(
             f"{file} was written by a newer version of everest-system (schema {version}, this one knows {VERSION}): "
             "install that version again, or move the file away"
         )

@@ -1,6 +1,7 @@
-"""A damaged database is set aside under a name that says when, so that nothing is destroyed and the service can start.
+"""A database that is no use is set aside under a name that says when and why: nothing is destroyed, the service starts.
 
     state.db  ->  state.db.corrupt-20261122T231700Z      and its journal, which belongs to no other file
+    state.db  ->  state.db.newer-20261122T231700Z        of a newer version, which was rolled back
 
 The newest `KEPT` of them stay; they are the first to go when the disk is full.
 """
@@ -8,23 +9,24 @@ The newest `KEPT` of them stay; they are the first to go when the disk is full.
 import shutil
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal, TypeAlias, get_args
 
 from everest_system.io.durable import sync_folder
 
+Reason: TypeAlias = Literal["corrupt", "newer"]
 KEPT: Final = 3
-"""How many damaged databases are kept."""
+"""How many are kept."""
 
 _JOURNALS: Final = ("-journal", "-wal", "-shm")
 
 
-def move_aside(file: Path) -> Path:
+def move_aside(file: Path, why: Reason) -> Path:
     """Give `file` and its journals another name, and return it; older ones beyond `KEPT` are removed.
 
     Raises:
         OSError: it cannot be renamed.
     """
-    aside = _new_name(file)
+    aside = _new_name(file, why)
     # The journal first: left behind by a crash in between, it would be played back into the next database.
     for end in (*_JOURNALS, ""):
         part = file.with_name(file.name + end)
@@ -43,7 +45,7 @@ def copy_aside(file: Path) -> Path:
     Raises:
         OSError: there is no room, or it cannot be written.
     """
-    aside = _new_name(file)
+    aside = _new_name(file, "corrupt")
     try:
         shutil.copy(file, aside)
     except OSError:
@@ -64,8 +66,8 @@ def remove_aside(file: Path) -> bool:
     return bool(found)
 
 
-def _new_name(file: Path) -> Path:
-    name = f"{file.name}.corrupt-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+def _new_name(file: Path, why: Reason) -> Path:
+    name = f"{file.name}.{why}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
     aside, number = file.with_name(name), 1
     while aside.exists():
         number += 1
@@ -75,8 +77,11 @@ def _new_name(file: Path) -> Path:
 
 def _aside(file: Path, but: Path | None = None) -> list[Path]:
     """The files set aside, oldest first as far as the clock was right; `but` is not among them."""
-    found = file.parent.glob(f"{file.name}.corrupt-*")
-    return sorted(path for path in found if path != but and not path.name.endswith(_JOURNALS))
+    found = (path for why in get_args(Reason) for path in file.parent.glob(f"{file.name}.{why}-*"))
+    return sorted(
+        (path for path in found if path != but and not path.name.endswith(_JOURNALS)),
+        key=lambda path: path.name.partition("-")[2],
+    )
 
 
 def _remove(files: list[Path]) -> None:

@@ -9,9 +9,9 @@ for other processes (`status`, `history`): it creates and changes nothing, and w
     store.commit(Change(snapshots={("system_api", "firmware"): text}, rows_added=[row], transitions=[transition]))
     store.close()
 
-A file that turns out to be damaged is set aside (`set_aside`) and a new one begun (`opening`); snapshots and outbox,
-which are tables of their own, are taken over where they are whole. So a start always comes about, and nothing is
-destroyed.
+A file that is damaged, or of a newer version, is set aside (`set_aside`) and a new one begun (`opening`); snapshots and
+outbox, which are tables of their own, are taken over where they are whole. So a start always comes about, and nothing
+is destroyed.
 """
 
 import sqlite3
@@ -118,8 +118,9 @@ class Store(StoreReader):
 
         Raises:
             DiskFullError: the disk is full; the file is as it was, a damaged one too.
-            StoreError: another service runs there, the folder cannot be used, or the file is another program's, newer
-                than this version or read-only; the message says what to do, and the file is as it was.
+            StoreError: another service runs there, the folder cannot be used, or the file is another program's,
+                read-only, or so new that nothing can be told of it; the message says what to do, and the file is as
+                it was.
         """
         file = folder / _FILE
         with ExitStack() as undo, explained(file):

@@ -99,19 +99,39 @@ def test_unknown_state_and_module(station: Station, http):
     everest.wait_for("Installed", 2)
 
 
+def test_newer(station: Station, http):
+    """The version before goes on where a newer one was that a roll back took away, in the middle of an update."""
+    http.files["/fw.bin"] = File(IMAGE * 8, etag='"one"')
+    http.plan("/fw.bin", Reply(stall_at=7 * MEBIBYTE), Reply())
+    service, everest = station.both()
+    everest.call("update_firmware", {"location": http.url("/fw.bin"), "request_id": 1})
+    service.wait_for_status(lambda told: told["firmware"]["received"] > 0)
+    service.kill()
+    change(service, "ALTER TABLE outbox ADD COLUMN colour TEXT")
+    change(service, "UPDATE snapshots SET json = json_set(json, '$.colour', 'red')")
+    change(service, "PRAGMA user_version = 99")
+    service.start()
+    assert service.lines("was written by a newer version of everest-system (schema 99, this one knows")
+    everest.accept_boot()
+    everest.wait_for("Installed", 1)
+    assert [request.status for request in http.requests] == [200, 206]
+    assert len(list(service.state_dir.glob("state.db.newer-*"))) == 1
+
+
 @pytest.mark.parametrize(
     ("statement", "says"),
     [
-        ("PRAGMA user_version = 99", "was written by a newer version of everest-system (schema 99, this one knows"),
+        ("ALTER TABLE outbox RENAME TO letters", "was written by a newer version of everest-system (schema 99, this"),
         ("PRAGMA application_id = 7", "belongs to another program: set station.state_dir"),
     ],
-    ids=["newer", "foreign"],
+    ids=["newer by far", "foreign"],
 )
 def test_not_ours(station: Station, statement, says):
-    """A file of a newer version or of another program ends the start with exit code 1, and is not touched."""
+    """A file of which nothing can be told ends the start with exit code 1, and is not touched."""
     service = station.service()
     service.stop()
     change(service, statement)
+    change(service, "PRAGMA user_version = 99")
     before = (service.state_dir / "state.db").read_bytes()
     assert says in last_line(run(service))
     assert (service.state_dir / "state.db").read_bytes() == before

@@ -319,21 +319,6 @@ def test_a_foreign_database_is_left_alone(folder, open_it, statement):
     assert (folder / "state.db").read_bytes() == content
 
 
-@pytest.mark.parametrize("open_it", [Store.open, StoreReader.open])
-def test_a_newer_schema_is_refused(folder, monkeypatch, open_it):
-    """What a newer version wrote is not touched by an older one, which says so."""
-    known = schema.VERSION
-    monkeypatch.setattr(schema, "VERSION", known + 1)
-    monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, ("CREATE TABLE more (what)",)))
-    Store.open(folder).close()
-    monkeypatch.undo()
-    content = (folder / "state.db").read_bytes()
-    said = rf"written by a newer version of everest-system \(schema {known + 1}, this one knows {known}\)"
-    with pytest.raises(StoreError, match=said):
-        open_it(folder)
-    assert (folder / "state.db").read_bytes() == content
-
-
 def test_a_full_disk_is_a_store_error_and_changes_nothing(opened, folder):
     """A change that finds no room leaves the memory as it was; with room again it is written."""
     opened.commit(Change(snapshots={("m", "logs"): "before"}))

@@ -298,7 +298,7 @@ def test_a_crash_while_it_is_set_aside_loses_nothing(folder, monkeypatch, step_o
     assert (folder / "state.db.new").exists()
     saved, loss = starts_again(folder)
     assert saved == WHOLE
-    assert "was damaged" in loss if step_of_it == "_put_in_place" else "is set aside as" in loss
+    assert "was set aside" in loss if step_of_it == "_put_in_place" else "is set aside as" in loss
     assert len(aside(folder)) == 1
 
 
