@@ -55,7 +55,9 @@ def serve(settings: Settings) -> None:
     """
     notify = NotifySocket.from_environment(os.environ)
     if notify.watchdog_s is not None:
-        faulthandler.enable()  # systemd ends a loop that hangs with SIGABRT: the journal then has where it hung
+        # systemd ends a loop that hangs with SIGABRT: the journal then has where. (Of this thread alone, which the loop
+        # is in: to look at others while they run can end in another signal.)
+        faulthandler.enable(all_threads=False)
     with StopSignals() as signals:
         search = make_search(settings)
         while Service(settings, signals, notify, search).run():

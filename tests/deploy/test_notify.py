@@ -63,7 +63,7 @@ def test_watchdog_is_the_loops_own(service: ServiceProcess, manager: ServiceMana
 
 
 def test_a_hung_loop_tells_where_it_hangs(service: ServiceProcess, manager: ServiceManager) -> None:
-    """The signal by which systemd ends it leaves a traceback of each thread in the journal."""
+    """The signal by which systemd ends it leaves a traceback of the loop in the journal, whatever other threads do."""
     service.supervise()  # Restart=always
     manager.wait_for("WATCHDOG=1")
     os.kill(service.pid, signal.SIGABRT)
