@@ -18,6 +18,15 @@ def heard(everest) -> list[str]:
     return [status.word for status in everest.statuses]
 
 
+def is_told(words: list[str], story: list[str], before: int) -> bool:
+    """Whether they are the story's: its first `before` and its last, and in order what was said in between.
+
+    What comes to pass before EVerest is known to be the one of before our restart is told by the latest word alone.
+    """
+    rest = iter(story)
+    return words[:before] == story[:before] and words[-1] == story[-1] and all(word in rest for word in words)
+
+
 def again(station: Station, end: str) -> None:
     """End the service so, and start it again; its EVerest lives on, and its CSMS speaks to it now and then."""
     service, everest = station.services[0], station.everests[0]
@@ -69,7 +78,8 @@ def test_download_scheduled(station: Station, http):
     everest.wait_for("DownloadScheduled", 1)
     again(station, "stop")
     everest.wait_for("Installed", 1)
-    assert heard(everest) == ["DownloadScheduled", "Downloading", "Downloaded", "Installing", "Installed"]
+    story = ["DownloadScheduled", "Downloading", "Downloaded", "Installing", "Installed"]
+    assert is_told(heard(everest), story, 1), heard(everest)
 
 
 @stop_or_kill
@@ -97,7 +107,8 @@ def test_retry_pending(station: Station, http):
     everest.wait_for("DownloadFailed", 1)
     again(station, "stop")
     everest.wait_for("Installed", 1)
-    assert heard(everest) == ["Downloading", "DownloadFailed", "Downloading", "Downloaded", "Installing", "Installed"]
+    story = ["Downloading", "DownloadFailed", "Downloading", "Downloaded", "Installing", "Installed"]
+    assert is_told(heard(everest), story, 2), heard(everest)
 
 
 @stop_or_kill
