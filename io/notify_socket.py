@@ -21,6 +21,7 @@ import structlog
 
 _TIMEOUT_S: Final = 1.0
 _LONGEST_STATUS: Final = 256
+_LONGEST_WATCHDOG_S: Final = 365 * 86400.0
 
 _log = structlog.get_logger(__name__)
 
@@ -48,10 +49,10 @@ class NotifySocket:
         if not name.startswith(("/", "@")):  # vsock: is for a virtual machine's own systemd
             return cls()
         watchdog_s = None
-        with suppress(ValueError):
+        with suppress(ValueError, OverflowError):
             watchdog_s = int(usec) / 1e6
         is_meant = pid in {"", str(os.getpid())}
-        return cls(name, watchdog_s if is_meant and watchdog_s and watchdog_s > 0 else None)
+        return cls(name, watchdog_s if is_meant and watchdog_s and 0 < watchdog_s <= _LONGEST_WATCHDOG_S else None)
 
     def ready(self) -> None:
         """We serve from now on; the watchdog counts from here."""

@@ -55,6 +55,8 @@ def test_environment_is_read_once() -> None:
         ({"WATCHDOG_USEC": "0"}, None),
         ({"WATCHDOG_USEC": "-1"}, None),
         ({"WATCHDOG_USEC": "often"}, None),
+        ({"WATCHDOG_USEC": "9" * 20}, None),
+        ({"WATCHDOG_USEC": "9" * 400}, None),
         ({"WATCHDOG_USEC": "500000", "NOTIFY_SOCKET": ""}, None),
         ({"WATCHDOG_USEC": "500000", "NOTIFY_SOCKET": "vsock:2:1"}, None),
     ],
