@@ -60,7 +60,8 @@ def serve(settings: Settings) -> None:
         faulthandler.enable(all_threads=False)
     with StopSignals() as signals:
         search = make_search(settings)
-        while Service(settings, signals, notify, search).run():
+        cause: BootedInPlace | ModulesChanged | None = None
+        while cause := Service(settings, signals, notify, search, cause).run():
             _log.info("the station starts anew")
 
 
@@ -97,22 +98,36 @@ class StopSignals:
 
 
 class Service:
-    """One start of the service, from the store to the stop."""
+    """One start of the service, from the store to the stop.
+
+    Args:
+        settings: as configured.
+        signals: end it.
+        notify: tells systemd.
+        search: finds EVerest's modules; None: they are configured.
+        cause: what had the start before this one end; None: this is the process's first.
+    """
 
     def __init__(
-        self, settings: Settings, signals: StopSignals, notify: NotifySocket, search: "Search | None" = None
+        self,
+        settings: Settings,
+        signals: StopSignals,
+        notify: NotifySocket,
+        search: "Search | None" = None,
+        cause: BootedInPlace | ModulesChanged | None = None,
     ) -> None:
         self._search = search
+        self._goes_on = isinstance(cause, ModulesChanged)
         self._settings = settings if search is None else search.settings
         self._signals, self._notify = signals, notify
         self._tidy = partial(tidy, self._settings)
-        self._starts_anew = False
+        self._starts_anew: BootedInPlace | ModulesChanged | None = None
         self._reactor: Reactor
         self._station: Station
         self._sign_of_life: SignOfLife
 
-    def run(self) -> bool:
-        """Serve until told to stop; True if only to start anew."""
+    def run(self) -> BootedInPlace | ModulesChanged | None:
+        """Serve until told to stop; why, if only to start anew."""
         settings = self._settings
         with open_store(settings, self._tidy) as store:
             tools = Tools.from_settings(settings)
@@ -147,7 +162,7 @@ class Service:
                 self._sign_of_life.stop()
                 self._reactor.stop()
             case BootedInPlace() | ModulesChanged():
-                self._starts_anew = True
+                self._starts_anew = event
                 self._reactor.stop()
             case TimerFired(owner=owner) if owner == SIGN_OF_LIFE:
                 self._sign_of_life.beat()
@@ -167,7 +182,7 @@ class Service:
         edges = Edges(self._reactor.clock, self._reactor, memory, link, workshop)
         saved, forgotten = self._saved(store, memory)
         tidy_beside = partial(self._tidy, discard=workshop.discard)
-        facts = boot_facts(settings, forgotten=forgotten)
+        facts = boot_facts(settings, forgotten=forgotten, goes_on=self._goes_on)
         return make_station(settings, saved, edges, _admission(settings, tools), tidy_beside, facts)
 
     def _saved(self, store: Store, memory: MemoryWithRoom) -> tuple[Saved, bool]:

@@ -195,21 +195,23 @@ def time_rules(settings: Settings) -> TimeRules:
     return TimeRules(settings.platform.time_tolerance_s, settings.platform.time_despite_ntp)
 
 
-def boot_facts(settings: Settings, *, forgotten: bool) -> BootFacts:
+def boot_facts(settings: Settings, *, forgotten: bool, goes_on: bool) -> BootFacts:
     """What the machine shows of its boot; a dry run's boots leave no marks.
 
     Args:
         settings: where to look.
         forgotten: what was stored of boots and orders is lost.
+        goes_on: the service never ended: it only took up other modules.
     """
     platform = settings.platform
     if platform.pretends:
-        return BootFacts(forgotten=forgotten)
+        return BootFacts(forgotten=forgotten, goes_on=goes_on)
     watchdogs, file = platform.watchdog_dir, platform.boot_reason_file
     return BootFacts(
         told=None if file is None else told_reason(file),
         watchdog=watchdogs is not None and watchdog_has_reset(watchdogs),
         forgotten=forgotten,
+        goes_on=goes_on,
     )
 
 

@@ -19,11 +19,13 @@ class BootFacts:
         told: the word of the integrator's own file; None: there is none.
         watchdog: a watchdog has left its mark.
         forgotten: what was stored of boots and orders is lost.
+        goes_on: the service never ended: it only took up other modules.
     """
 
     told: BootReason | None = None
     watchdog: bool = False
     forgotten: bool = False
+    goes_on: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +84,8 @@ BOOT_REASONS: tuple[EvidenceRow, ...] = (
                 lambda found: found.facts.forgotten),
     EvidenceRow(R.POWER_UP,          "another boot id, or the first start of all",
                 lambda found: found.booted),
-    EvidenceRow(R.APPLICATION_RESET, "the same boot id, and EVerest was told a reason for this boot before",
-                lambda found: found.was_told),
+    EvidenceRow(R.APPLICATION_RESET, "the same boot id, another start of the service; EVerest was told a reason before",
+                lambda found: found.was_told and not found.facts.goes_on),
 )
 # fmt: on
 

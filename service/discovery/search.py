@@ -4,7 +4,8 @@
    may have started before us, or after.
 2. Each module answers for itself. When none has for a second, what they said is compared with what was known.
 3. If that changes anything, it is stored, and the service is asked to start anew in place, with other modules; not
-   while an update is in a part that must not be interrupted.
+   while an update is in a part that must not be interrupted, or a reset is on its way. Where it cannot be stored, all
+   stays as it was, and EVerest is asked again later.
 
 EVerest's OCPP module asks for the boot reason once, at its start, and ends without an answer. So that question is kept
 when it comes from a module that is not served yet, and handed to the station as soon as it is.
@@ -22,6 +23,7 @@ import structlog
 
 from everest_system.configuration.settings import Settings
 from everest_system.discovery.known import ASSUMED, MOST_MODULES, KnownModules, load, save, settings_with, updated
+from everest_system.fsm.errors import WorldError
 from everest_system.fsm.firmware.states import ENDS as FIRMWARE_ENDS
 from everest_system.fsm.firmware.states import FirmwareState
 from everest_system.fsm.logs.states import ENDS as LOGS_ENDS
@@ -39,14 +41,17 @@ FIRST_ANSWER_S: Final = 5.0
 QUIET_S: Final = 1.0
 """So long after an answer it counts as the last one."""
 BUSY_S: Final = 1.0
+STORE_AGAIN_S: Final = 60.0
+"""So long after what was found could not be stored EVerest is asked again."""
 MOST_ANSWERS: Final = 64
 """More than these are not looked at, of one question."""
 LARGEST_QUESTION_BYTES: Final = 4096
-"""A question for the boot reason that is larger is not kept."""
+"""A question for the boot reason that is larger is not kept, and of more than `MOST_MODULES` the latest are."""
 
 _ROUND_OVER: Final = "RoundOver"
 _NOBODY: Final = "Nobody"
 _TAKE_UP: Final = "TakeUp"
+_ASK_AGAIN: Final = "AskAgain"
 _EARLY_S: Final = 0.01
 
 _log = structlog.get_logger(__name__)
@@ -146,9 +151,11 @@ class Search:
         """Keep a question for the boot reason for later, unless it is for the station."""
         if asked.topic in self._questions():
             return False
-        room = len(self._unanswered) < MOST_MODULES or asked.topic in self._unanswered
-        if room and not asked.retained and len(asked.payload) <= LARGEST_QUESTION_BYTES:
+        if not asked.retained and len(asked.payload) <= LARGEST_QUESTION_BYTES:
+            self._unanswered.pop(asked.topic, None)
             self._unanswered[asked.topic] = asked
+            if len(self._unanswered) > MOST_MODULES:
+                del self._unanswered[next(iter(self._unanswered))]
         return True
 
     def _hand_over(self, link: int) -> None:
@@ -172,6 +179,9 @@ class Search:
                     f"{ASSUMED.module_ids[0]} is served until one does"
                 )
                 self._learn(ASSUMED)
+        elif name == _ASK_AGAIN:
+            if self._is_connected and not self._round_ends:
+                self._ask(whole=False)
         else:
             self._take_up()
 
@@ -187,16 +197,21 @@ class Search:
             self._learn(known)
 
     def _learn(self, known: KnownModules) -> None:
-        save(self._configured.station.state_dir, known)
+        try:
+            save(self._configured.station.state_dir, known)
+        except WorldError as error:  # what is not stored would be forgotten in the middle of a job
+            _log.error(f"EVerest's modules cannot be stored, and stay as they were: {error}")
+            self._station.edges.timers.arm(OWNER, _ASK_AGAIN, STORE_AGAIN_S)
+            return
         self._known = known
         if self.settings != self._served:
             self._take_up()
 
     def _take_up(self) -> None:
-        if self._station.is_busy:
-            self._station.edges.timers.arm(OWNER, _TAKE_UP, BUSY_S)
-        else:
+        if self._station.may_start_anew:
             self._post(ModulesChanged())
+        else:
+            self._station.edges.timers.arm(OWNER, _TAKE_UP, BUSY_S)
 
     def _has_job(self, module_id: str) -> bool:
         module = self._station.modules.get(module_id)

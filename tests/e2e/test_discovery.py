@@ -32,7 +32,10 @@ def test_a_second_module_in_the_middle_of_a_download(station: Station, http):
     first.call("update_firmware", {"location": http.url("/fw.bin"), "request_id": 3})
     first.wait_for("Downloading", 3)
     since = len(service.log)
-    station.everest(module_id="two").boot_reason()  # or it would raise: the question came before the module was known
+    assert first.boot_reason() == "PowerUp"
+    second = station.everest(module_id="two")
+    assert second.boot_reason() == "PowerUp"  # its question came before the module was known
+    assert first.call("get_boot_reason") == "PowerUp"  # nobody has started anew but the station within the service
     service.wait_for("EVerest's system modules: one, two", since=since)
     first.wait_for("Installed", 3, timeout_s=30)
     assert known(service) == {"one": 5, "two": 5}

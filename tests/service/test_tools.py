@@ -47,7 +47,7 @@ def test_boot_facts(tmp_path: Path) -> None:
     (tmp_path / "watchdog0" / "bootstatus").write_text("32\n")
     (tmp_path / "reason").write_text("Triggered\n")
     marks = {"watchdog_dir": str(tmp_path), "boot_reason_file": str(tmp_path / "reason")}
-    real = boot_facts(settings(tmp_path, kind="systemd", **marks), forgotten=True)
-    assert real == BootFacts(told=BootReason.TRIGGERED, watchdog=True, forgotten=True)
+    real = boot_facts(settings(tmp_path, kind="systemd", **marks), forgotten=True, goes_on=True)
+    assert real == BootFacts(told=BootReason.TRIGGERED, watchdog=True, forgotten=True, goes_on=True)
     for keys in ({"kind": "dry_run", **marks}, {"kind": "systemd", "watchdog_dir": ""}):
-        assert boot_facts(settings(tmp_path, **keys), forgotten=False) == BootFacts()
+        assert boot_facts(settings(tmp_path, **keys), forgotten=False, goes_on=False) == BootFacts()

@@ -4,11 +4,14 @@ import json
 from types import SimpleNamespace
 
 import pytest
+from structlog.testing import capture_logs
 from support.fake_clock import FakeClock
 
 from everest_system.configuration.settings import Settings
+from everest_system.discovery import search
 from everest_system.discovery.known import MOST_MODULES, KnownModules, load, save
 from everest_system.discovery.search import LARGEST_QUESTION_BYTES, MOST_ANSWERS, OWNER, Search
+from everest_system.fsm.errors import WorldError
 from everest_system.fsm.firmware.states import FirmwareState
 from everest_system.fsm.logs.states import LogsState
 from everest_system.io.mqtt.link import Connected, Disconnected, MessageArrived
@@ -29,13 +32,13 @@ class Beside:
     Attributes:
         asked: the reply topics of the questions that went out.
         posted: what the search has posted.
-        is_busy: as of the station.
+        may_start_anew: as of the station.
     """
 
     def __init__(self, state_dir, **station):
         self.clock = FakeClock()
         self.edges = SimpleNamespace(clock=self.clock, timers=self, wire=self)
-        self.asked, self.posted, self.is_busy = [], [], False
+        self.asked, self.posted, self.may_start_anew = [], [], True
         self._due = {}
         station = {"module_ids": ["auto"], "state_dir": str(state_dir), **station}
         self.search = Search(Settings.model_validate({"station": station}))
@@ -219,14 +222,14 @@ def test_a_beacon_without_answers_changes_nothing(settled):
 
 
 def test_the_busy_station_is_not_disturbed(settled, tmp_path):
-    """What is found while an update must not be interrupted is stored at once, and taken up when that is over."""
-    settled.is_busy = True
+    """What is found while an update or a reset must not be disturbed is stored at once, and taken up afterwards."""
+    settled.may_start_anew = False
     settled.hear(BEACON)
     settled.answer("a", "b", "c")
     settled.pass_time(600)
     assert settled.posted == []
     assert load(tmp_path).module_ids == ("a", "b", "c")
-    settled.is_busy = False
+    settled.may_start_anew = True
     settled.pass_time(1)
     assert settled.posted == [ModulesChanged()]
 
@@ -304,17 +307,51 @@ def test_the_boot_reason_is_answered_once_the_module_is_served(station):
 
 
 def test_not_everything_is_kept(station):
-    """A retained question or a large one is dropped, and of many strangers' the first sixteen are kept."""
+    """A retained question or a large one is dropped, and of many strangers' the latest sixteen are kept."""
     station.connect()
     assert station.hear(asks_boot_reason("a"), retained=True)
     assert station.hear(asks_boot_reason("b"), b" " * (LARGEST_QUESTION_BYTES + 1))
-    for number in range(20):
+    for number in [*range(19), 3, 19]:
         assert station.hear(asks_boot_reason(f"m{number}"))
-    station.answer("a", "b", "m3", "m19")
+    station.answer("a", "b", "m2", "m3")
     station.pass_time(1)
     station.start()
     station.connect()
     assert [message.topic for message in station.posted] == [asks_boot_reason("m3")]
+
+
+def refuse(*_):
+    """A disk without room."""
+    raise WorldError("modules.json: No space left on device")
+
+
+def test_a_full_disk(settled, tmp_path, monkeypatch):
+    """What cannot be stored is not taken up: all goes on as it was, and EVerest is asked again a minute later."""
+    with monkeypatch.context() as disk, capture_logs() as lines:
+        disk.setattr(search, "save", refuse)
+        settled.hear(BEACON)
+        settled.answer("a", "b", "c")
+        settled.pass_time(1)
+    assert (settled.posted, load(tmp_path).module_ids) == ([], ("a", "b"))
+    assert "and stay as they were: modules.json: No space left on device" in lines[-1]["event"]
+    before = len(settled.asked)
+    settled.pass_time(60)
+    assert len(settled.asked) == before + 1
+    settled.answer("a", "b", "c")
+    settled.pass_time(1)
+    assert (settled.posted, load(tmp_path).module_ids) == ([ModulesChanged()], ("a", "b", "c"))
+
+
+def test_nobody_is_asked_again_without_a_broker(settled, monkeypatch):
+    """Whoever connects asks anyway."""
+    monkeypatch.setattr(search, "save", refuse)
+    settled.hear(BEACON)
+    settled.answer("a", "b", "c")
+    settled.pass_time(1)
+    before = len(settled.asked)
+    assert not settled.search.takes(Disconnected(1, "gone"))
+    settled.pass_time(600)
+    assert len(settled.asked) == before
 
 
 def test_the_rest_is_the_stations(settled):
