@@ -26,6 +26,7 @@ from everest_system.fsm.messages import CommunicationCheck
 from everest_system.fsm.orders import Order, Reply, Tell
 from everest_system.fsm.platform.events import FirmwareHeard, FirmwareSettled
 from everest_system.fsm.platform.machine import PlatformMachine
+from everest_system.fsm.platform.states import PlatformState
 from everest_system.fsm.presence.events import BrokerFound, BrokerLost
 from everest_system.fsm.presence.snapshot import PresenceSnapshot
 from everest_system.inbox import Inbox
@@ -120,6 +121,8 @@ class Station:
         self._delivery.begin()
         for key, machine in self.machines():
             self._adopt(transaction, key, machine, machine.recover(now))
+        if not self.is_busy:  # an update that a reset waits for may be gone, with its module or its snapshot
+            self.tell(transaction, PLATFORM, FirmwareSettled())
         self._finish(transaction)
         self.edges.timers.arm(OWN, COMMUNICATION_CHECK, 0)
         self.broker.connect()
@@ -146,6 +149,11 @@ class Station:
     def is_busy(self) -> bool:
         """Some update is in a part that must not be interrupted (B11.FR.06)."""
         return any(module.is_busy for module in self.modules.values())
+
+    @property
+    def may_start_anew(self) -> bool:
+        """Neither an update in such a part nor a reset on its way would be disturbed."""
+        return not self.is_busy and self.platform.snapshot.state is PlatformState.IDLE
 
     # --- one event: its transaction, its orders ---
 
