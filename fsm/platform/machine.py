@@ -10,7 +10,7 @@ from everest_system.fsm.messages import BootReason, ResetType
 from everest_system.fsm.orders import RebootMachine, Reply, RestartEverest
 from everest_system.fsm.platform.boot_reasons import BootFacts, Evidence, judge
 from everest_system.fsm.platform.events import MachineBooted, ResetDue, ResetOverdue
-from everest_system.fsm.platform.snapshot import PlatformSnapshot, Told
+from everest_system.fsm.platform.snapshot import BootWord, PlatformSnapshot, Told
 from everest_system.fsm.platform.table import RECOVERY, TABLE
 
 DELIVERY_TIMEOUT_S = 60  # a reset does not wait longer than this for an update's end status to be delivered
@@ -84,7 +84,8 @@ class PlatformMachine(TableMachine[PlatformSnapshot]):
 
     def wait_for_delivery(self) -> None:
         """The update has ended: its end status is to be heard first, if that does not take too long."""
-        self.set_timer(ResetDue, DELIVERY_TIMEOUT_S)
+        if ResetDue.__name__ not in self.draft.timers:  # a start of ours says so again
+            self.set_timer(ResetDue, DELIVERY_TIMEOUT_S)
 
     def reset(self) -> None:
         """Order it, and note what the boot after it will say. A soft reset restarts EVerest only."""
@@ -92,7 +93,11 @@ class PlatformMachine(TableMachine[PlatformSnapshot]):
         self.draft.tries += 1
         self.set_timer(ResetOverdue, RESET_TIMEOUT_S)
         if self.draft.type is ResetType.SOFT:
-            self._explain_boot(self.draft.reason)
+            before = self.draft.before_restart
+            if before is None or self.draft.told:
+                before = BootWord(boot_reason=self.draft.boot_reason, told=self.draft.told)
+            self._explain_boot(self.draft.reason)  # EVerest may ask before its restart is reported
+            self.draft.before_restart = before
             self.order(RestartEverest(self.draft.job, self.new_work()))
         else:
             self.draft.intended = self.draft.reason
@@ -106,10 +111,14 @@ class PlatformMachine(TableMachine[PlatformSnapshot]):
         """It could not be done; nobody is there to be told but the log."""
         self.stop_work()
         self.draft.intended = None
+        before = self.draft.before_restart
+        if before is not None and not self.draft.told:
+            self.draft.boot_reason, self.draft.told = before.boot_reason, before.told
 
     def rest(self) -> None:
         """Nothing is waited for any longer."""
         self.clear_timers()
+        self.draft.before_restart = None
 
     def look_for_boot_instead(self) -> None:
         """After a start: a boot that came before the reset was ordered is as good as the reset."""
@@ -158,4 +167,4 @@ class PlatformMachine(TableMachine[PlatformSnapshot]):
         self.order(Reply("get_boot_reason", self.event.reply_to, told.reason))
 
     def _explain_boot(self, reason: BootReason) -> None:
-        self.draft.boot_reason, self.draft.told = reason, {}
+        self.draft.boot_reason, self.draft.told, self.draft.before_restart = reason, {}, None

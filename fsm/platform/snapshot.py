@@ -20,6 +20,20 @@ class Told(BaseModel):
     reason: BootReason
 
 
+class BootWord(BaseModel):
+    """What a boot is said to be.
+
+    Attributes:
+        boot_reason: why it came about, for whoever has not been told yet.
+        told: what each module's EVerest was told of it, by module id.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    boot_reason: BootReason
+    told: dict[str, Told]
+
+
 class PlatformSnapshot(Snapshot):
     """A reset on its way, and why the machine booted.
 
@@ -31,6 +45,7 @@ class PlatformSnapshot(Snapshot):
         intended: the reason of a reboot that was ordered and has not come yet.
         boot_reason: why this boot came about, for whoever has not been told yet.
         told: what each module's EVerest was told of it, by module id.
+        before_restart: what both were before a restart of EVerest that was ordered; it may fail.
     """
 
     state: PlatformState = PlatformState.IDLE
@@ -41,3 +56,4 @@ class PlatformSnapshot(Snapshot):
     intended: BootReason | None = None
     boot_reason: BootReason = BootReason.UNKNOWN
     told: dict[str, Told] = Field(default={})
+    before_restart: BootWord | None = None

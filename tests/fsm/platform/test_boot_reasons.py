@@ -12,8 +12,12 @@ from everest_system.fsm.platform.boot_reasons import BOOT_REASONS, BootFacts, Ev
 from everest_system.fsm.platform.events import (
     BootReasonAsked,
     EverestRestartDone,
+    FirmwareBusy,
     FirmwareRebootOrdered,
     FirmwareSettled,
+    ResetDue,
+    ResetFailed,
+    ResetOverdue,
     ResetRequested,
 )
 from everest_system.fsm.platform.machine import PlatformMachine
@@ -108,10 +112,22 @@ def test_a_restart_of_the_service_alone(was_told, reason):
     assert asked(driver) == reason
 
 
+def test_a_start_in_place():
+    """Nobody has started anew where the service only took up other modules: each module's EVerest hears the boot's."""
+    driver = platform()
+    assert asked(driver) == R.POWER_UP
+    driver.restart(make=machine(watchdog=True, goes_on=True))
+    assert asked(driver, module="other") == R.POWER_UP
+    assert asked(driver) == R.POWER_UP
+    driver.restart(make=machine())
+    assert asked(driver) == R.APPLICATION_RESET
+
+
 def test_the_first_row_that_holds_decides():
     """Every combination of evidence comes to the word of its first row, and no row is in vain."""
     decided = set()
-    facts = [BootFacts(*each) for each in itertools.product((None, R.TRIGGERED), (True, False), (True, False))]
+    yes_no = (True, False)
+    facts = [BootFacts(*each) for each in itertools.product((None, R.TRIGGERED), yes_no, yes_no, yes_no)]
     for fact, booted, ordered, was_told in itertools.product(facts, (True, False), (None, *ORDERED), (True, False)):
         found = Evidence(fact, booted, ordered, was_told)
         holding = [row for row in BOOT_REASONS if row.holds(found)]
@@ -119,7 +135,7 @@ def test_the_first_row_that_holds_decides():
         if holding:
             decided.add(holding[0])
         else:
-            assert (booted, was_told, fact.forgotten) == (False, False, False)
+            assert (booted, was_told and not fact.goes_on, fact.forgotten) == (False, False, False)
     assert decided == set(BOOT_REASONS)
 
 
@@ -187,6 +203,57 @@ def test_another_everest_that_was_ordered(reset, reason):
         driver.report(EverestRestartDone)
     assert [asked(driver, life=1), asked(driver, life=1)] == [reason] * 2
     assert asked(driver, life=2) == R.APPLICATION_RESET
+
+
+def failed_restart(*, tries=1):
+    """A platform that told a boot's reason, and could not restart EVerest."""
+    driver = platform()
+    assert asked(driver) == R.POWER_UP
+    driver.take(ResetRequested(ResetType.SOFT, R.REMOTE_RESET, busy=False))
+    driver.fire(Settled)
+    for _ in range(tries - 1):
+        driver.fire(ResetOverdue)
+    return driver
+
+
+@pytest.mark.parametrize("tries", [1, 3])
+def test_a_restart_that_failed(tries):
+    """EVerest lives on, so to the one that asks again the boot's reason is what it was."""
+    driver = failed_restart(tries=tries)
+    driver.report(ResetFailed, "denied")
+    assert driver.state is S.IDLE
+    assert [asked(driver), asked(driver, life=1)] == [R.POWER_UP, R.APPLICATION_RESET]
+
+
+def test_a_restart_that_failed_after_all():
+    """An EVerest that came up in between was told why it did, and hears the same again."""
+    driver = failed_restart()
+    assert asked(driver, life=1) == R.REMOTE_RESET
+    driver.report(ResetFailed, "late")
+    assert asked(driver, life=1) == R.REMOTE_RESET
+
+
+def test_a_restart_that_failed_is_over():
+    """A later one that fails takes back its own word only."""
+    driver = failed_restart()
+    driver.report(EverestRestartDone)
+    assert asked(driver, life=1) == R.REMOTE_RESET
+    driver.take(ResetRequested(ResetType.SOFT, R.LOCAL_RESET, busy=False))
+    driver.fire(Settled)
+    driver.report(ResetFailed, "denied")
+    assert asked(driver, life=1) == R.REMOTE_RESET
+
+
+def test_a_restart_that_failed_takes_no_updates_word():
+    """An update that restarted EVerest while the reset gave way has explained the boot since."""
+    driver = failed_restart()
+    driver.take(FirmwareBusy())
+    driver.take(FirmwareRebootOrdered(restart=True))
+    driver.take(ResetRequested(ResetType.HARD, R.LOCAL_RESET, busy=True))
+    driver.take(FirmwareSettled())
+    driver.fire(ResetDue)
+    driver.report(ResetFailed, "denied")
+    assert asked(driver, life=1) == R.FIRMWARE_UPDATE
 
 
 @pytest.mark.parametrize("restart", [True, False])
