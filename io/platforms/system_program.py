@@ -1,10 +1,16 @@
-"""A program of the system's own that is told to do something, and says in its first line why it did not."""
+"""A program of the system's own that is told to do something, and says in its first line why it did not.
+
+systemd's own programs end the line of a lesser fault, which they go on after, with ", ignoring: " and its cause.
+"""
 
 from collections.abc import Callable, Sequence
 from threading import Event
+from typing import Final
 
 from everest_system.io.platforms.port import PlatformError
 from everest_system.io.program import ProgramError
+
+_IGNORED: Final = ", ignoring"
 
 
 def tell(run: Callable[..., int], argv: Sequence[str], what: str, *, timeout_s: float, canceled: Event) -> None:
@@ -15,13 +21,13 @@ def tell(run: Callable[..., int], argv: Sequence[str], what: str, *, timeout_s: 
         what: stands in front of errors.
 
     Raises:
-        PlatformError: it could not be run, or failed; with the first line that it said.
+        PlatformError: it could not be run, or failed; with the first line that it said of that.
         CanceledError: `canceled` was set.
     """
     said: list[str] = []
 
     def listen(line: str) -> None:
-        if not said:
+        if not said and _IGNORED not in line:
             said.append(line)
 
     try:

@@ -53,8 +53,10 @@ def test_set_time(programs: SystemPrograms) -> None:
 
 @pytest.mark.parametrize("order", ["reboot", "restart"])
 def test_why_not(order: str, programs: SystemPrograms) -> None:
-    """A refusal has systemctl's first word as its reason: the second one only says where to look."""
-    programs.add("systemctl", "echo 'Access denied' >&2", "echo 'See system logs.' >&2", "exit 4")
+    """A refusal has systemctl's first word as its reason: a lesser fault may go before it, and where to look behind."""
+    lesser = "Failed to set wall message, ignoring: Interactive authentication required."
+    words = [f"echo '{word}' >&2" for word in (lesser, "Access denied", "See system logs.")]
+    programs.add("systemctl", *words, "exit 4")
     with pytest.raises(PlatformError, match=rf"^systemctl .*{order}.*: Access denied$"):
         getattr(platform(), order)(canceled=NEVER)
 
