@@ -11,8 +11,9 @@ A dry run sets nothing, says which rule would hold, and answers that the clock w
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from threading import Event
+from time import monotonic
 
 import structlog
 
@@ -74,22 +75,36 @@ class SystemTime:
     pretends: bool
     is_synchronized: Callable[[], bool] = kept_by_ntp
 
-    def set(self, wanted: datetime, *, canceled: Event) -> bool:
-        """Set the clock to `wanted`, which has a zone, unless a rule is against it; whether it was set.
+    def set(self, wanted: datetime, came_at: float, *, canceled: Event) -> bool:
+        """Set the clock, unless a rule is against it; whether it was set.
+
+        Args:
+            wanted: the time that it was at `came_at`, with a zone.
+            came_at: in seconds of the monotonic clock.
+            canceled: end this.
 
         Raises:
             PlatformError: it could not be set.
             CanceledError: `canceled` was set.
         """
-        now = datetime.now(UTC)
-        if self.rules.is_near(wanted, now):
+        now, wanted_now = datetime.now(UTC), _later(wanted, came_at)
+        if self.rules.is_near(wanted_now, now):
             _log.debug("the clock is left as it is: it is near enough")  # so it goes with most Heartbeats of a CSMS
             return self.pretends
-        objection = self.rules.objection(wanted, now, self.is_synchronized)
+        objection = self.rules.objection(wanted_now, now, self.is_synchronized)
         if objection:
             _log.info(f"{'dry run: ' if self.pretends else ''}the clock is left as it is: {objection}")
             return self.pretends
-        done = self.platform.set_time(wanted, canceled=canceled)
+        wanted_now = _later(wanted, came_at)  # whether NTP keeps the clock can take seconds to find out
+        done = self.platform.set_time(wanted_now, canceled=canceled)
         if done and not self.pretends:
-            _log.info("the clock was set", before=format_rfc3339(now), after=format_rfc3339(wanted))
+            _log.info("the clock was set", before=format_rfc3339(now), after=format_rfc3339(wanted_now))
         return done
+
+
+def _later(time: datetime, came_at: float) -> datetime:
+    """What has become of `time` since `came_at`."""
+    try:
+        return time + timedelta(seconds=monotonic() - came_at)
+    except OverflowError:  # the last moment of the year 9999, which no clock can be set to anyway
+        return time

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import structlog
 
+from everest_system.clock_setting import ClockSetting
 from everest_system.fsm.errors import CanceledError, WorldError
 from everest_system.fsm.events import Event
 from everest_system.fsm.firmware.events import (
@@ -45,7 +46,7 @@ from everest_system.io.removal import free, let_go, remove
 from everest_system.io.workers import Workers
 from everest_system.job import Job
 from everest_system.module import Key
-from everest_system.ports import SystemTimeSet, WorkReport
+from everest_system.ports import WorkReport
 from everest_system.progress import Progress, ProgressBoard
 from everest_system.tools import Tools
 
@@ -84,6 +85,7 @@ class Workshop:
     def __init__(self, tools: Tools, post: Callable[[object], None]) -> None:
         self._tools, self._post = tools, post
         self._workers = Workers(on_crash=lambda lane, error: _log.error("work crashed", lane=lane, exc_info=error))
+        self._clock_setting = ClockSetting(tools.system_time, self._workers, post)
         self._board = ProgressBoard()
         self._closed = False
 
@@ -103,7 +105,7 @@ class Workshop:
                 spool = self._tools.spool(module_id, job)
                 self._workers.start(lane, lambda canceled: remove(spool, canceled), always=True)
             case SetSystemTime():
-                self._workers.start("clock", lambda canceled: self._set_time(module_id, order, canceled))
+                self._clock_setting.take(module_id, order)
             case WorkOrder():
                 self._workers.start(lane, lambda canceled: self._do(key, order, canceled))
             case _:
@@ -148,16 +150,3 @@ class Workshop:
             self._board.remove(key)
         if event is not None:
             self._post(WorkReport(module_id, machine, event))
-
-    def _set_time(self, module_id: str, order: SetSystemTime, canceled: threading.Event) -> None:
-        try:
-            done = self._tools.system_time.set(order.time.root, canceled=canceled)
-        except CanceledError:
-            raise
-        except WorldError as error:
-            _log.warning(f"the system time was not set: {error}", module_id=module_id)
-            done = False
-        except Exception:  # noqa: BLE001  # a bug of ours, and yet the caller must not wait for minutes
-            _log.exception("setting the system time failed unexpectedly", module_id=module_id)
-            done = False
-        self._post(SystemTimeSet(module_id, order.reply_to, done))

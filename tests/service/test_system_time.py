@@ -2,7 +2,7 @@
 
 import threading
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from structlog.testing import capture_logs
@@ -15,6 +15,7 @@ from everest_system.version import BUILT
 
 NEVER = threading.Event()
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
+JUST_NOW = 1000.0
 
 
 class Watchmaker:
@@ -43,6 +44,7 @@ class StandingClock(datetime):
 @pytest.fixture(autouse=True)
 def _it_is_now(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(system_time, "datetime", StandingClock)
+    monkeypatch.setattr(system_time, "monotonic", lambda: JUST_NOW)
 
 
 def attempt(
@@ -51,7 +53,7 @@ def attempt(
     """What came of it, and what the platform was told."""
     platform = Watchmaker()
     subject = SystemTime(platform, TimeRules(**rules), pretends, lambda: ntp)  # type: ignore[arg-type]
-    return subject.set(wanted, canceled=NEVER), platform.set_to
+    return subject.set(wanted, JUST_NOW, canceled=NEVER), platform.set_to
 
 
 @pytest.mark.parametrize(
@@ -91,7 +93,7 @@ def test_ntp_is_asked_last() -> None:
         raise AssertionError
 
     for rules, wanted in ((TimeRules(), NOW), (TimeRules(despite_ntp=True), NOW + timedelta(hours=1))):
-        SystemTime(Watchmaker(), rules, False, asked).set(wanted, canceled=NEVER)  # type: ignore[arg-type]
+        SystemTime(Watchmaker(), rules, False, asked).set(wanted, JUST_NOW, canceled=NEVER)  # type: ignore[arg-type]
 
 
 def test_ntp_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -137,11 +139,11 @@ def test_not_ours_to_set() -> None:
     """A platform that has no clock to set says no, and nothing was set; one that fails says why."""
     with capture_logs() as lines:
         platform: Any = Watchmaker(answer=False)
-        assert SystemTime(platform, TimeRules(), False, lambda: False).set(BUILT, canceled=NEVER) is False
+        assert SystemTime(platform, TimeRules(), False, lambda: False).set(BUILT, JUST_NOW, canceled=NEVER) is False
     assert lines == []
     platform.answer = PlatformError("broken")
     with pytest.raises(PlatformError, match="broken"):
-        SystemTime(platform, TimeRules(), False, lambda: False).set(BUILT, canceled=NEVER)
+        SystemTime(platform, TimeRules(), False, lambda: False).set(BUILT, JUST_NOW, canceled=NEVER)
 
 
 @pytest.mark.parametrize(
@@ -158,3 +160,31 @@ def test_dry_run(wanted: datetime, ntp: bool, set_to: list[datetime]) -> None:
         assert attempt(wanted, ntp=ntp, pretends=True) == (True, set_to)
     assert all(line["event"].startswith("dry run: ") for line in lines if line["log_level"] == "info")
     assert "the clock was set" not in [line["event"] for line in lines]
+
+
+@pytest.mark.parametrize(("off_s", "set_to_s"), [(0, None), (-3, None), (60, 65)])
+def test_what_passes_until_then(off_s: float, set_to_s: float | None) -> None:
+    """A time that waited for its turn is as much later by now, both to judge by and to be set."""
+    platform: Any = Watchmaker()
+    wanted = NOW + timedelta(seconds=off_s)
+    SystemTime(platform, TimeRules(tolerance_s=5), False, lambda: False).set(wanted, JUST_NOW - 5, canceled=NEVER)
+    assert platform.set_to == ([] if set_to_s is None else [NOW + timedelta(seconds=set_to_s)])
+
+
+def test_ntp_takes_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The clock is not late by as long as it took to find out who keeps it."""
+
+    def asked() -> bool:
+        monkeypatch.setattr(system_time, "monotonic", lambda: JUST_NOW + 2)
+        return False
+
+    platform: Any = Watchmaker()
+    SystemTime(platform, TimeRules(), False, asked).set(NOW + timedelta(hours=1), JUST_NOW, canceled=NEVER)
+    assert platform.set_to == [NOW + timedelta(hours=1, seconds=2)]
+
+
+def test_the_last_moment_of_all() -> None:
+    """Nothing comes after it, and that is no fault of ours."""
+    last, platform = datetime.max.replace(tzinfo=UTC), cast("Any", Watchmaker())
+    assert SystemTime(platform, TimeRules(), False, lambda: False).set(last, JUST_NOW - 1, canceled=NEVER)
+    assert platform.set_to == [last]
