@@ -26,13 +26,12 @@ from typing import Any, Literal, Self
 
 from everest_system.everest_side.discovery import BEACON, Discovery
 from everest_system.everest_side.errors import EverestSideError, NoReplyError
-from everest_system.everest_side.heartbeat import Heartbeat
-from everest_system.everest_side.monitoring import CHECK_PERIOD_S, CommunicationMonitoring
-from everest_system.everest_side.ocpp import OcppModule, OcppVersion
-from everest_system.everest_side.permission import Permission
-from everest_system.everest_side.questions import Question, Questions
+from everest_system.everest_side.monitoring import CHECK_PERIOD_S
+from everest_system.everest_side.ocpp import OcppVersion
+from everest_system.everest_side.questions import Question
 from everest_system.everest_side.replies import REQUESTS, Reply
-from everest_system.everest_side.status import Kind, Status, parse_status
+from everest_system.everest_side.run import NOT_STARTED, Habits, Run
+from everest_system.everest_side.status import Kind, Status
 from everest_system.everest_side.status_log import StatusLog
 from everest_system.everest_side.strict_json import write_json
 from everest_system.fsm.messages import BootReason, ResetType
@@ -40,8 +39,6 @@ from everest_system.fsm.timestamps import format_rfc3339
 from everest_system.io.mqtt.link import Connected, Disconnected, MessageArrived, MqttEvent, MqttLink, MqttSettings
 from everest_system.io.mqtt.topics import Topics
 
-NOT_STARTED = "EVerest's side is not started"
-_ACCEPTED = frozenset({"Accepted", "AcceptedCanceled"})
 _LONGEST_WARNING = 300
 
 
@@ -95,22 +92,17 @@ class EverestSide:
             check_period_s=round(check_period_s),
         )
         self._questions_at = self._discovery.filters if discovery else []
-        self._ocpp_version = ocpp
-        self._heartbeat_s = heartbeat_s
+        self._habits = Habits(ocpp, heartbeat_s, permission_payload, permission_delay_s, check_period_s)
         self._qos = request_qos
-        self._permission_payload = permission_payload
-        self._permission_delay_s = permission_delay_s
-        self._check_period_s = check_period_s
         # The broker ends a connection whose client id comes again: never the service's own.
         settings = replace(settings, client_id=f"everest-{uuid.uuid4().hex[:12]}")
         filters = [*self._status_kinds, f"{self._replies}+", self._check, *self._questions_at]
         self._link = MqttLink(settings, self._on_event, [(topic_filter, 0) for topic_filter in filters])
         # Guards all that follows, and is notified of each change of it. Never held while the link connects or ends.
         self._changed = threading.Condition()
-        self._ended = NOT_STARTED
-        self._log = StatusLog(self._changed, lambda: self._ended)
+        self._run = Run(self._habits, self._publish, self._changed, NOT_STARTED)
+        self._log = StatusLog(self._changed, lambda: self._run.ended)
         self._turns = {command: threading.Lock() for command in REQUESTS}
-        self._begin_run()
 
     def __enter__(self) -> Self:
         self.start()
@@ -118,15 +110,6 @@ class EverestSide:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
-
-    def _begin_run(self) -> None:
-        self._connected = False
-        self._ocpp = OcppModule(self._ocpp_version)
-        self._monitoring = CommunicationMonitoring(self._check_period_s)
-        self._questions = Questions(self._changed, lambda: self._ended)
-        self._boot_question: Question | None = None
-        self._heartbeat = None if self._heartbeat_s is None else Heartbeat(self._heartbeat_s, self._beat)
-        self._permission = Permission(self._permission_delay_s, self._permit)
 
     # The run
 
@@ -137,27 +120,24 @@ class EverestSide:
             EverestSideError: the broker cannot be reached, or does not answer in time.
         """
         with self._changed:
-            self._begin_run()
-            self._ended = ""
+            self._run = run = Run(self._habits, self._publish, self._changed)
         self._link.connect()
         with self._changed:
-            self._changed.wait_for(lambda: self._connected or self._ended, timeout_s)
-            reason = self._ended or ("" if self._connected else f"no connection to the broker within {timeout_s:g} s")
+            self._changed.wait_for(lambda: run.connected or run.ended, timeout_s)
+            reason = run.ended or ("" if run.connected else f"no connection to the broker within {timeout_s:g} s")
         if reason:
             self.stop()
             raise EverestSideError(reason)
-        if self._heartbeat is not None:
-            self._heartbeat.start()
+        run.begin_heartbeat()
         if self._questions_at:
             self._link.publish(self._discovery.ready_beacon, BEACON, self._qos)
-        if self._ocpp_version is not None:
-            self._boot_question = self._ask("get_boot_reason", None)
+        if self._habits.ocpp is not None:
+            run.boot_question = self._ask("get_boot_reason", None)
 
     def stop(self) -> None:
         """End the run; what is on its way still goes out. It may have ended before, or never begun."""
-        self._end("EVerest's side was stopped")
-        if self._heartbeat is not None:
-            self._heartbeat.join()
+        self._run.end("EVerest's side was stopped")
+        self._run.join()
         self._link.disconnect()
 
     def restart(self, timeout_s: float = 10.0) -> None:
@@ -172,17 +152,15 @@ class EverestSide:
     @property
     def ended(self) -> str:
         """Why the run has ended, in one line; "" while it lasts."""
-        return self._ended
+        return self._run.ended
 
     def mute_heartbeat(self) -> None:
         """Send no heartbeats for now; their numbers go on."""
-        if self._heartbeat is not None:
-            self._heartbeat.muted.set()
+        self._run.mute_heartbeat(muted=True)
 
     def unmute_heartbeat(self) -> None:
         """Send heartbeats again."""
-        if self._heartbeat is not None:
-            self._heartbeat.muted.clear()
+        self._run.mute_heartbeat(muted=False)
 
     # What EVerest says
 
@@ -202,11 +180,12 @@ class EverestSide:
         if command not in REQUESTS:
             raise ValueError(f"{command} is no command with a reply")
         with self._turns[command]:
+            questions = self._run.questions
             question = self._ask(command, payload)
             try:
-                return self._questions.answer(question, timeout_s)
+                return questions.answer(question, timeout_s)
             finally:
-                self._questions.close(question)
+                questions.close(question)
 
     def accept_boot(self, now: datetime | None = None, timeout_s: float = 10.0) -> bool:
         """Let the CSMS accept the BootNotification: statuses pass from now on, and `set_system_time` is sent.
@@ -222,7 +201,7 @@ class EverestSide:
             EverestSideError: as with `call()`.
         """
         with self._changed:
-            self._ocpp.accept_boot()
+            self._run.ocpp.accept_boot()
         return self.call("set_system_time", format_rfc3339(now or datetime.now(UTC)), timeout_s) is True
 
     def boot_reason(self, timeout_s: float = 10.0) -> BootReason:
@@ -232,9 +211,10 @@ class EverestSide:
             NoReplyError: it did not come in time, or was never asked.
             EverestSideError: the run has ended.
         """
-        if self._boot_question is None:
+        run = self._run
+        if run.boot_question is None:
             raise NoReplyError("nobody asked for the boot reason")
-        return BootReason(str(self._questions.answer(self._boot_question, timeout_s)))
+        return BootReason(str(run.questions.answer(run.boot_question, timeout_s)))
 
     def tell(self, command: str, payload: bytes) -> None:
         """Send a one-way message as it stands.
@@ -242,8 +222,9 @@ class EverestSide:
         Raises:
             EverestSideError: the run has ended.
         """
-        if not self._publish(command, payload):
-            raise EverestSideError(self._ended or "the connection to the broker is lost")
+        run = self._run
+        if not run.publish(command, payload):
+            raise EverestSideError(run.ended or "the connection to the broker is lost")
 
     def reset(self, reset_type: ResetType = ResetType.NOT_SPECIFIED, *, scheduled: bool = False) -> None:
         """Order a reset.
@@ -259,7 +240,7 @@ class EverestSide:
         Raises:
             EverestSideError: the run has ended.
         """
-        self.tell("allow_firmware_installation", self._permission_payload)
+        self.tell("allow_firmware_installation", self._habits.permission_payload)
 
     # What EVerest hears
 
@@ -299,12 +280,12 @@ class EverestSide:
     def communication_fault(self) -> bool:
         """Whether EVerest has raised the CommunicationFault just now."""
         with self._changed:
-            return self._monitoring.fault(monotonic())
+            return self._run.monitoring.fault(monotonic())
 
     @property
     def communication_gaps(self) -> int:
         """How often in this run the communication check came late."""
-        return self._monitoring.gaps
+        return self._run.monitoring.gaps
 
     def wait_for_service(self, timeout_s: float = 10.0) -> None:
         """Wait until the service has said that it lives: no CommunicationFault any more.
@@ -313,48 +294,32 @@ class EverestSide:
             EverestSideError: it did not within `timeout_s`, or the run has ended.
         """
         with self._changed:
-            self._changed.wait_for(lambda: self._ended or not self.communication_fault, timeout_s)
-            if self._ended or self.communication_fault:
-                raise EverestSideError(self._ended or f"no sign of life from the service within {timeout_s:g} s")
+            self._changed.wait_for(lambda: self.ended or not self.communication_fault, timeout_s)
+            if self.ended or self.communication_fault:
+                raise EverestSideError(self.ended or f"no sign of life from the service within {timeout_s:g} s")
 
     # Inside
 
     def _ask(self, command: str, payload: Any) -> Question:
-        question = self._questions.open(command, payload)
+        question = self._run.questions.open(command, payload)
         message: dict[str, Any] = {"headers": {"replyTo": self._reply_to + question.token}}
         if command != "get_boot_reason":
             message["payload"] = payload
         self.tell(command, write_json(message))
         return question
 
-    def _beat(self, number: int) -> None:
-        self._publish("heartbeat", write_json(number))
-
-    def _permit(self) -> None:
-        self._publish("allow_firmware_installation", self._permission_payload)
-
     def _publish(self, command: str, payload: bytes) -> bool:
-        if self._ended:
-            return False
         return self._link.publish(self._commands + command, payload, self._qos) is not None
-
-    def _end(self, reason: str) -> None:
-        with self._changed:
-            self._ended = self._ended or reason
-            self._permission.end()
-            if self._heartbeat is not None:
-                self._heartbeat.end()
-            self._changed.notify_all()
 
     def _on_event(self, event: MqttEvent) -> None:
         match event:
             case Connected():
                 with self._changed:
-                    self._connected = True
+                    self._run.connected = True
                     self._changed.notify_all()
             case Disconnected(reason=reason):
-                self._end(reason)
-            case MessageArrived() if not self._ended:
+                self._run.end(reason)
+            case MessageArrived() if not self._run.ended:
                 self._on_message(event)
             case _:
                 pass
@@ -365,42 +330,16 @@ class EverestSide:
         kind = self._status_kinds.get(message.topic)
         try:
             if kind is not None:
-                self._on_status(kind, message.payload)
+                self._run.take_status(kind, message.payload, self._log.append)
             elif message.topic == self._check:
-                self._on_check(message.payload)
+                self._run.take_check(message.payload)
             elif message.topic in self._questions_at:
                 topic, answer = self._discovery.answer(message.payload)
                 self._link.publish(topic, answer, self._qos)
             else:
-                self._on_reply(message.topic.removeprefix(self._replies), message.payload)
+                self._run.take_reply(message.topic.removeprefix(self._replies), message.payload)
         except ValueError as error:
             self._warn(f"{message.topic}: {error}"[:_LONGEST_WARNING])
-
-    def _on_status(self, kind: Kind, payload: bytes) -> None:
-        report = parse_status(kind, payload)
-        with self._changed:
-            verdict = self._ocpp.take(report)
-            said = (report.word, report.request_id, verdict.dropped, report.disable_connectors)
-            self._log.append(Status(monotonic(), kind, *said))
-        if verdict.ends:
-            self._end(verdict.ends)
-        elif verdict.permits:
-            self._permission.due()
-
-    def _on_check(self, payload: bytes) -> None:
-        with self._changed:
-            if not self._monitoring.take(payload, monotonic()):
-                raise ValueError("neither true nor false")
-            self._changed.notify_all()
-
-    def _on_reply(self, token: str, payload: bytes) -> None:
-        question = self._questions.take(token, payload)
-        if question is None or question.command != "update_firmware" or question.reply not in _ACCEPTED:
-            return
-        request = question.payload
-        if isinstance(request, dict) and isinstance(request.get("request_id"), int):
-            signed = bool(request.get("signing_certificate") or request.get("signature"))
-            self._ocpp.update_accepted(request["request_id"], signed=signed)
 
     def _warn(self, line: str) -> None:
         with self._changed:

@@ -9,7 +9,7 @@ from support.scripted_system import DEADLINE_S, ScriptedSystem
 
 from everest_system.demo.broker import EmbeddedBroker
 from everest_system.everest_side import EverestSide, EverestSideError, NoReplyError, NoStatusError
-from everest_system.everest_side.side import NOT_STARTED
+from everest_system.everest_side.run import NOT_STARTED
 from everest_system.fsm.messages import ResetType
 from everest_system.io.mqtt.codec import Command, decode
 from everest_system.io.mqtt.link import MqttSettings
