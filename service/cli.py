@@ -51,11 +51,17 @@ def _is_plain_run(arguments: Sequence[str]) -> bool:
 
 
 def _run_service(arguments: Sequence[str]) -> int:
-    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # until the service listens to it: nothing runs yet
+    before = signal.signal(signal.SIGTERM, _end_at_once)
     try:
         return _serve(arguments)
     finally:
-        signal.signal(signal.SIGTERM, before)
+        if signal.getsignal(signal.SIGTERM) is _end_at_once:
+            signal.signal(signal.SIGTERM, before)
+
+
+def _end_at_once(*_: object) -> None:
+    """Until the service listens to signals: nothing runs yet."""
+    sys.exit(0)
 
 
 def _serve(arguments: Sequence[str]) -> int:

@@ -68,22 +68,22 @@ def serve(settings: Settings) -> None:
 class StopSignals:
     """SIGTERM and SIGINT, in force from before the first start until after the last one.
 
-    One that comes while nobody listens, as between two starts in place, waits for whoever listens next.
+    One that comes while nobody listens, as between two starts in place, waits for whoever listens next. When all is
+    over they are ignored: the process is about to end, and somebody impatient shall not spoil its exit code.
     """
 
     def __init__(self) -> None:
         self._came: StopRequested | None = None
         self._listener: Callable[[object], None] | None = None
-        self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Self:
         for number in (signal.SIGTERM, signal.SIGINT):
-            self._before[number] = signal.signal(number, self._note)
+            signal.signal(number, self._note)
         return self
 
     def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_IGN)
 
     def listen(self, post: Callable[[object], None]) -> None:
         """Have `post` take `StopRequested` from now on, at once if one has come."""
