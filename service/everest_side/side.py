@@ -22,7 +22,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from time import monotonic
-from typing import Any, Literal, Self
+from typing import Any, Final, Literal, Self
 
 from everest_system.everest_side.discovery import BEACON, Discovery
 from everest_system.everest_side.errors import EverestSideError, NoReplyError
@@ -39,7 +39,10 @@ from everest_system.fsm.timestamps import format_rfc3339
 from everest_system.io.mqtt.link import Connected, Disconnected, MessageArrived, MqttEvent, MqttLink, MqttSettings
 from everest_system.io.mqtt.topics import Topics
 
-_LONGEST_WARNING = 300
+PATIENCE_S: Final = 30.0
+"""How long to wait for anything, if nothing else is said: enough for a machine that has other things to do."""
+
+_LONGEST_WARNING: Final = 300
 
 
 class EverestSide:
@@ -113,7 +116,7 @@ class EverestSide:
 
     # The run
 
-    def start(self, timeout_s: float = 10.0) -> None:
+    def start(self, timeout_s: float = PATIENCE_S) -> None:
         """Begin a run; returns once it listens.
 
         Raises:
@@ -140,7 +143,7 @@ class EverestSide:
         self._run.join()
         self._link.disconnect()
 
-    def restart(self, timeout_s: float = 10.0) -> None:
+    def restart(self, timeout_s: float = PATIENCE_S) -> None:
         """Begin the next run, which remembers nothing of this one: heartbeat from 0, no filter, not registered.
 
         Raises:
@@ -164,7 +167,7 @@ class EverestSide:
 
     # What EVerest says
 
-    def call(self, command: str, payload: Any = None, timeout_s: float = 10.0) -> Reply:
+    def call(self, command: str, payload: Any = None, timeout_s: float = PATIENCE_S) -> Reply:
         """Send a request and wait for its reply. The same command waits for its turn, different ones run at once.
 
         Args:
@@ -187,7 +190,7 @@ class EverestSide:
             finally:
                 questions.close(question)
 
-    def accept_boot(self, now: datetime | None = None, timeout_s: float = 10.0) -> bool:
+    def accept_boot(self, now: datetime | None = None, timeout_s: float = PATIENCE_S) -> bool:
         """Let the CSMS accept the BootNotification: statuses pass from now on, and `set_system_time` is sent.
 
         Args:
@@ -204,7 +207,7 @@ class EverestSide:
             self._run.ocpp.accept_boot()
         return self.call("set_system_time", format_rfc3339(now or datetime.now(UTC)), timeout_s) is True
 
-    def boot_reason(self, timeout_s: float = 10.0) -> BootReason:
+    def boot_reason(self, timeout_s: float = PATIENCE_S) -> BootReason:
         """Return the answer to the question that was asked at the start of the run; wait for it if need be.
 
         Raises:
@@ -258,7 +261,7 @@ class EverestSide:
         self,
         wanted: str | Callable[[Status], bool],
         request_id: int | None = None,
-        timeout_s: float | None = 10.0,
+        timeout_s: float | None = PATIENCE_S,
         *,
         since: int = 0,
     ) -> Status:
@@ -287,7 +290,7 @@ class EverestSide:
         """How often in this run the communication check came late."""
         return self._run.monitoring.gaps
 
-    def wait_for_service(self, timeout_s: float = 10.0) -> None:
+    def wait_for_service(self, timeout_s: float = PATIENCE_S) -> None:
         """Wait until the service has said that it lives: no CommunicationFault any more.
 
         Raises:

@@ -9,8 +9,9 @@ relay.cut_at = 1000               # or hangs up
 import contextlib
 import socket
 import threading
-import time
 from typing import Self
+
+from support.machine_time import machine_time
 
 HOST = "127.0.0.1"
 
@@ -23,7 +24,7 @@ class Relay:
         cut_at: hang up once so many bytes have come from either side; None: never.
         freeze_at: pass nothing on any more once so many have; None: never.
         frozen: set when it has come to that.
-        frozen_at: and when that was, monotonic.
+        frozen_at: and when that was, by `machine_time`.
     """
 
     def __init__(self, port: int) -> None:
@@ -71,7 +72,7 @@ class Relay:
             while block := source.recv(16384):
                 self.passed += len(block)
                 if self.freeze_at is not None and self.passed > self.freeze_at:
-                    self.frozen_at = self.frozen_at or time.monotonic()
+                    self.frozen_at = self.frozen_at or machine_time()
                     self.frozen.set()
                     self._ended.wait()
                 if self.cut_at is not None and self.passed > self.cut_at:

@@ -2,11 +2,11 @@
 
 import re
 import threading
-import time
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.machine_time import machine_time
 
 from everest_system.io.logs import masking
 from everest_system.io.logs.masking import AUTHORIZATION, ID_TOKENS, PASSWORDS, PIECE, Mask, Masker
@@ -109,10 +109,10 @@ def test_an_expression_without_end_hides_the_whole_line(monkeypatch):
     monkeypatch.setattr(masking, "_TICK_S", 0.02)
     masker = Masker((Mask("endless", ("aaa",), r"(a+)+$"), KEY))
     line = b"a" * 40 + b"!"
-    begin = time.monotonic()
+    begin = machine_time()
     with masker.watch():
         text = b"".join(masker.blocks([b"\n".join([line] * 50) + b"\nkey=x\n"]))
-    assert time.monotonic() - begin < 5
+    assert machine_time() - begin < 5
     assert text == b"\n".join([b"*" * len(line)] * 50) + b"\nkey=*\n"
     assert masker.slow == {"endless": 3}
     assert masker.counts == {"endless": 50, "key": 1}
