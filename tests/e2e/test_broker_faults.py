@@ -89,7 +89,7 @@ def test_cut_in_the_middle_of_packets(station: Station, proxy, size):
 
 def test_communication_check_comes_again(station: Station, proxy):
     """EVerest, which lives on, gets its sign of life again as soon as the connection is back, without a restart."""
-    service, everest = behind(station, proxy), station.everest(check_period_s=2.0)
+    service, everest = behind(station, proxy), station.everest()
     for number in range(1, 4):
         since = len(service.log)
         proxy.cut()
