@@ -1,4 +1,7 @@
-"""The records in the tables of `state.db`: how they are read and written, inside a transaction of the caller's."""
+"""The records in the tables of `state.db`: how they are read and written, inside a transaction of the caller's.
+
+Every statement names its columns: a table may have more of them than this version knows.
+"""
 
 import sqlite3
 from dataclasses import astuple
@@ -75,7 +78,8 @@ def write(db: sqlite3.Connection, change: Change) -> None:
     """
     transitions = [_history_row(transition) for transition in change.transitions]
     db.executemany(
-        "INSERT INTO snapshots VALUES (?, ?, ?) ON CONFLICT (module_id, machine) DO UPDATE SET json = excluded.json",
+        "INSERT INTO snapshots (module_id, machine, json) VALUES (?, ?, ?)"
+        " ON CONFLICT (module_id, machine) DO UPDATE SET json = excluded.json",
         [(module_id, machine, text) for (module_id, machine), text in change.snapshots.items()],
     )
     db.executemany(
@@ -89,7 +93,11 @@ def write(db: sqlite3.Connection, change: Change) -> None:
     )
     db.executemany("DELETE FROM outbox WHERE seq = ?", [(seq,) for seq in change.rows_removed])
     if transitions:
-        db.executemany("INSERT INTO history VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?)", transitions)
+        db.executemany(
+            "INSERT INTO history (at, module_id, machine, job, request_id, source, target, event, detail)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            transitions,
+        )
         db.execute("DELETE FROM history WHERE seq <= (SELECT max(seq) FROM history) - ?", (HISTORY_LENGTH,))
 
 

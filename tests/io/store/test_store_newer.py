@@ -2,6 +2,8 @@
 
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 from support.recorded_disk import RecordedDisk
@@ -10,19 +12,24 @@ from everest_system.fsm.machine import Status
 from everest_system.fsm.outbox import OutboxRow
 from everest_system.io.store import opening, schema
 from everest_system.io.store.set_aside import KEPT
-from everest_system.io.store.store import Change, Saved, Store, StoreError, StoreReader
+from everest_system.io.store.store import Change, Saved, Store, StoreError, StoreReader, Transition
 
 ROW = OutboxRow(7, "system_api", Status("firmware", 3, 42, 2, "InstallRebooting", False, "", None))
 SNAPSHOTS = {("system_api", "firmware"): '{"state":"REBOOTING"}', ("system_api", "logs"): "{}"}
 WHOLE = Saved(SNAPSHOTS, (ROW,), 7)
 NEWER = schema.VERSION + 1
 ADDITION = ("ALTER TABLE outbox ADD COLUMN colour TEXT DEFAULT 'red'", "CREATE TABLE wishes (wish TEXT)")
+EACH_TABLE = tuple(
+    f"ALTER TABLE {table} ADD COLUMN {column}"
+    for table in ("snapshots", "outbox", "history")
+    for column in ("taste TEXT", "size INTEGER NOT NULL DEFAULT 1")
+)
 
 
-def run_newer(folder, *statements):
+def run_newer(folder, *statements, version=NEWER):
     """What a newer version does at its first start: it brings the file to its own schema."""
     with closing(sqlite3.connect(folder / "state.db", isolation_level=None)) as db:
-        for statement in (*statements, f"PRAGMA user_version = {NEWER}"):
+        for statement in (*statements, f"PRAGMA user_version = {version}"):
             db.execute(statement)
 
 
@@ -33,6 +40,15 @@ def folder(tmp_path):
         store.commit(Change(SNAPSHOTS, [ROW]))
     run_newer(tmp_path / "state", *ADDITION)
     return tmp_path / "state"
+
+
+def says(seq, word="InstallationFailed"):
+    return OutboxRow(seq, "system_api", Status("firmware", 3, 42, 2, word, True, "", None))
+
+
+def step(target):
+    at = datetime(2026, 3, 1, tzinfo=UTC)
+    return Transition(at, "system_api", "firmware", 3, 42, "REBOOTING", target, "OldFirmwareFound")
 
 
 def aside(folder):
@@ -54,6 +70,32 @@ def test_the_version_before_goes_on(folder):
     assert (folder / name).read_bytes() == newer
     with Store.open(folder) as store:
         assert (store.load(), store.loss) == (Saved(SNAPSHOTS, (), 7), "")
+
+
+@pytest.mark.parametrize("version", [schema.VERSION, NEWER], ids=["same number", "newer"])
+def test_columns_that_it_does_not_know_are_no_obstacle(folder, version):
+    """With more columns in each table all is written as ever: changed, added, marked, removed, and in the history."""
+    run_newer(folder, *EACH_TABLE, version=version)
+    after = {**SNAPSHOTS, ("system_api", "logs"): "changed", ("", "platform"): "added"}
+    with Store.open(folder) as store:
+        assert store.load() == WHOLE
+        store.commit(Change(after, [says(8), says(9)], [7], [replace(says(9), sent=True)], [step("ROLLING_BACK")]))
+        assert store.load() == Saved(after, (says(8), replace(says(9), sent=True)), 9)
+        assert store.history(9) == [step("ROLLING_BACK")]
+
+
+@pytest.mark.parametrize("waiting", [(), (ROW,)], ids=["empty", "waiting"])
+def test_the_numbers_of_the_new_file_are_its_own(folder, waiting):
+    """Whatever numbers the newer one has used, those to come are above all that wait, and keep their order."""
+    run_newer(folder, "INSERT INTO outbox SELECT 500, 'm', 'logs', 1, 1, 1, '', 0, '', 0, 0, NULL, '' FROM outbox")
+    run_newer(folder, "DELETE FROM outbox WHERE seq = 500", *(() if waiting else ("DELETE FROM outbox",)))
+    with Store.open(folder) as store:
+        saved = store.load()
+        assert (saved.rows, saved.last_seq) == (waiting, max([row.seq for row in waiting], default=0))
+        added = (says(saved.last_seq + 1, "Installing"), says(saved.last_seq + 2))
+        store.commit(Change(rows_added=added))
+    with Store.open(folder) as store:
+        assert store.load().rows == (*waiting, *added)
 
 
 def test_there_and_back_again(folder):
