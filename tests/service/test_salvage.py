@@ -9,6 +9,8 @@ from support.firmware_driver import S as F
 from support.logs_driver import WAYS as LOGS_WAYS
 from support.logs_driver import LogsDriver
 from support.logs_driver import S as L
+from support.virtual import REQUEST, virtual
+from support.virtual import words as heard
 
 from everest_system.fsm.firmware.machine import FirmwareMachine
 from everest_system.fsm.firmware.rules import FirmwareRules
@@ -84,6 +86,36 @@ def test_an_update_in_an_unknown_state_comes_to_its_end(state):
     assert problem == (
         "the stored state of firmware of system_api cannot be read (state: enum): its request ends as failed"
     )
+
+
+@pytest.mark.parametrize("boots", [False, True], ids=["same boot", "next boot"])
+@pytest.mark.parametrize("state", [F.INSTALLING, F.REBOOTING, F.CONFIRMING])
+def test_an_unknown_state_behind_the_point_of_no_return_is_rolled_back_and_said_once(state, boots):
+    """From there an update goes through ROLLING_BACK to one InstallationFailed, which EVerest hears, and hears once."""
+    slow = {"install_s": 300, "reboot_s": 300} if state is not F.CONFIRMING else {"health": "bad"}
+    rules = {"platform": {"kind": "systemd", "health_check": ["true"], "health_check_interval_s": 300}}
+    with virtual(slow, firmware={"unsigned": "accept"}, **rules) as simulation:
+        simulation.everest().ask("update_firmware", REQUEST)
+        while simulation.state(*FIRMWARE) != state:
+            simulation.run_for(10)
+        said = heard(simulation)
+        simulation.kill_service(None)
+        text = json.loads(simulation.memory.load().snapshots[FIRMWARE])
+        newer = json.dumps({**text, "state": "POLISHING", "colour": "red"})
+        begun = len(simulation.memory.history)
+        simulation.memory.commit(salvage(replace(simulation.memory.load(), snapshots={FIRMWARE: newer})).change)
+        if boots:
+            simulation.cut_power(30)
+        else:
+            simulation.start_service()
+        simulation.run_for(3600)
+        assert [step.target for step in simulation.memory.history[begun:] if step.machine == "firmware"] == [
+            "ROLLING_BACK", "INSTALLATION_FAILED",
+        ]  # fmt: skip
+        assert heard(simulation) == [*said, "InstallationFailed"]
+        assert simulation.memory.load().rows == ()
+        slots = simulation.world.slots("system_api")
+        assert (slots.current, slots.running, simulation.state("", "platform")) == ("a", "a", "IDLE")
 
 
 @pytest.mark.parametrize(
