@@ -12,7 +12,7 @@ import pytest
 from support.http_server import File, Reply
 from support.service_process import ServiceProcess
 from support.small_disk import small_disk
-from support.stations import IMAGE, MEBIBYTE, Station
+from support.stations import IMAGE, MEBIBYTE, Station, wait_for_file, words
 
 from everest_system.fsm.machine import RESUMES_MAX
 
@@ -115,6 +115,54 @@ def test_newer(station: Station, http):
     everest.accept_boot()
     everest.wait_for("Installed", 1)
     assert [request.status for request in http.requests] == [200, 206]
+    assert len(list(service.state_dir.glob("state.db.newer-*"))) == 1
+
+
+@pytest.mark.parametrize(
+    ("state", "stored"), [("REBOOTING", "known"), ("REBOOTING", "unknown"), ("CONFIRMING", "known")]
+)
+def test_newer_and_the_old_firmware_again(station: Station, http, state, stored):
+    """A boot back into the firmware before ends the newer version's update with InstallationFailed, exactly once."""
+    boot_id = station.folder / "boot_id"
+    boot_id.write_text("boot-1\n")
+    machine = {
+        "kind": "command",
+        "boot_id_file": str(boot_id),
+        "command": {"reboot": ["touch", str(station.folder / "ordered")], "restart": ["true"]},
+        "health_check": ["false"],  # and it is looked at again in a long time
+        "health_check_interval_s": 600,
+    }
+    service, everest = station.both({"platform": machine, "firmware": {"slots": {"activation": "reboot"}}})
+    everest.call("update_firmware", {"location": http.url("/fw.bin"), "request_id": 1})
+    everest.wait_for("InstallRebooting", 1)
+    wait_for_file(station.folder / "ordered")
+    if state == "CONFIRMING":
+        service.kill()
+        boot_id.write_text("boot-2\n")
+        service.start()
+        service.wait_for_state("firmware", state)
+    service.kill()
+    everest.stop()
+    boot_id.write_text("boot-3\n")
+    current = service.state_dir / "slots" / "current"
+    assert current.readlink().name == "b"
+    current.unlink()
+    current.symlink_to("a")
+    change(service, "ALTER TABLE snapshots ADD COLUMN colour TEXT")
+    change(service, "ALTER TABLE outbox ADD COLUMN colour TEXT NOT NULL DEFAULT 'red'")
+    change(service, "UPDATE snapshots SET json = json_set(json, '$.colour', 'red')")
+    if stored == "unknown":
+        change(service, "UPDATE snapshots SET json = json_set(json, '$.state', 'POLISHING') WHERE machine = 'firmware'")
+    change(service, "PRAGMA user_version = 99")
+    service.start()
+    assert service.lines("was written by a newer version of everest-system (schema 99, this one knows")
+    everest.start()
+    everest.wait_for_service()
+    everest.accept_boot()
+    everest.wait_for("InstallationFailed", 1)
+    service.wait_for_status(lambda told: told["messages_waiting"] == 0)  # said for good
+    assert words(everest) == ["Downloading", "Downloaded", "Installing", "InstallRebooting", "InstallationFailed"]
+    assert current.readlink().name == "a"
     assert len(list(service.state_dir.glob("state.db.newer-*"))) == 1
 
 
