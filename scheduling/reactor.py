@@ -125,6 +125,7 @@ class Reactor(BaseScheduler):  # type: ignore[misc]  # APScheduler ships no type
     # --- timers as jobs ---
 
     def _arm(self, owner: str, name: str, job: int, deadline: At | After) -> None:
+        self._look_for_step()  # or a clock that is set back before the next look would leave the job where it stands
         self._deadlines[owner, name] = (job, deadline)
         self._dues[owner, name] = due = self._due(deadline)
         self.add_job(

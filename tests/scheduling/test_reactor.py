@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 from freezegun import freeze_time
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from support.fake_clock import START, FakeClock
 
@@ -202,6 +202,7 @@ def test_a_timer_armed_in_its_own_handling_goes_on(bench):
     assert len(fired) == 7
 
 
+@example([("step", 0, 33), ("aim", 0, 0), ("step", 0, -33)])
 @given(
     st.lists(
         st.tuples(st.sampled_from(["aim", "arm", "disarm", "pass", "step"]), st.integers(0, 3), st.integers(-50, 50)),
