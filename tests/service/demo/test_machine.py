@@ -6,6 +6,7 @@ import textwrap
 from collections import deque
 
 import pytest
+from support.stations import wait_for_file
 
 from everest_system.demo import machine as machine_module
 from everest_system.demo.machine import Machine, MachineError
@@ -71,8 +72,10 @@ def test_a_service_that_ends_by_itself_is_noticed(machine, tmp_path):
 def test_a_service_without_a_broker_is_not_waited_for_forever(machine, tmp_path, monkeypatch):
     """A service that finds no broker fails the boot."""
     monkeypatch.setattr(machine_module, "_START_S", 0.5)
+    ours = machine("lonely")
     with pytest.raises(MachineError, match="has not found the broker"):
-        machine("lonely").boot(tmp_path / "station.toml")
+        ours.boot(tmp_path / "station.toml")
+    wait_for_file(tmp_path / "control.sock")  # before that it does not know what to do when it is told to stop
 
 
 def test_a_service_that_stops_badly(machine, tmp_path):
