@@ -39,7 +39,7 @@ check: install
 	$(BIN)/coverage report --include='fsm/*,scheduling/*' --fail-under=100
 
 soak: install
-	$(BIN)/python -m pytest -n $(JOBS) -m soak
+	EVEREST_SYSTEM_SOAK=1 $(BIN)/python -m pytest -n $(JOBS) -m "soak or hypothesis"
 
 deb: install
 	@command -v dpkg-deb >/dev/null || { echo "dpkg-deb is not on this machine"; exit 1; }

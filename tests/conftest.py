@@ -7,11 +7,15 @@ from typing import Any
 import pytest
 from hypothesis import settings
 from support.brokers import AmqttBroker, Broker, Listener, MosquittoBroker
+from support.examples import IS_SOAK, examples
 from support.mqtt_ends import FILTERS, Everest, Link, ScriptedBroker, Subscriptions
 
 from everest_system.io.mqtt.link import MqttSettings
 
-settings.register_profile("everest-system", deadline=None)  # the first example of a run pays for the imports
+# The first example of a run pays for the imports: no deadline.
+settings.register_profile(
+    "everest-system", deadline=None, derandomize=not IS_SOAK, print_blob=True, max_examples=examples(100)
+)
 settings.load_profile("everest-system")
 
 

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
+from support.examples import examples
 
 from everest_system.fsm.messages import (
     CommunicationCheck,
@@ -93,14 +94,14 @@ MODELS = st.one_of(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400))
 @given(MODELS)
 def test_models_survive_json(model):
     """Every model comes back from JSON equal to what was stored, unknown properties included."""
     assert type(model).model_validate_json(model.model_dump_json()) == model
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400))
 @given(MODELS)
 def test_models_survive_json_within_a_snapshot(model):
     """The same holds for a model that is a part of a larger one."""

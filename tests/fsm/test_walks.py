@@ -2,6 +2,7 @@
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.examples import examples
 from support.machine_driver import MachineDriver
 
 from everest_system.fsm.messages import BootReason, ResetType
@@ -55,7 +56,7 @@ def works(driver):
 
 
 @given(choices)
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 def test_no_walk_of_the_platform_ends_in_a_bug(choices):
     """Whatever the world brings, the platform bears it, and a reset on its way has a timer or waits for an update."""
     driver = MachineDriver(PlatformMachine, PlatformSnapshot())
@@ -74,7 +75,7 @@ def test_no_walk_of_the_platform_ends_in_a_bug(choices):
 
 
 @given(choices, st.sampled_from(["heartbeat", "any_message", "none"]))
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 def test_no_walk_of_presence_ends_in_a_bug(choices, mode):
     """Whatever the world brings, presence bears it; runs only grow; where heartbeats count, it notes silence."""
     driver = MachineDriver(lambda snapshot: PresenceMachine(snapshot, PresenceRules(mode=mode)), PresenceSnapshot())

@@ -7,6 +7,7 @@ import pytest
 from freezegun import freeze_time
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from support.examples import examples
 from support.fake_clock import START, FakeClock
 
 from everest_system.fsm.deadlines import At, after
@@ -209,7 +210,7 @@ def test_a_timer_armed_in_its_own_handling_goes_on(bench):
         max_size=40,
     )
 )
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 def test_nothing_is_lost_however_timers_are_aimed(moves):
     """Each timer still set is fired once when its time has come, by whatever way the others went."""
     with freeze_time(START) as freezer:

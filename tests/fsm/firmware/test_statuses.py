@@ -5,6 +5,7 @@ from itertools import groupby
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.examples import examples
 from support.firmware_driver import ARTIFACT, WAYS, FirmwareDriver, S
 from support.firmware_world import LETTERS, WHOLE, World
 
@@ -100,7 +101,7 @@ def test_statuses_become_the_specifications_messages():
     signed=st.booleans(),
     report_each_attempt=st.booleans(),
 )
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 def test_no_walk_leaves_the_order(state, choices, signed, report_each_attempt):
     """Whatever the world brings, in whatever order: statuses in their order, one end for each request, no dead end."""
     rules = {"report_each_attempt": report_each_attempt, "permission_timeout_s": 100, "download_timeout_s": 500}

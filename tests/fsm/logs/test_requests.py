@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.examples import examples
 from support.logs_driver import WAYS, LogsDriver, S
 
 from everest_system.fsm.events import Settled
@@ -105,7 +106,7 @@ def moves(upload):
 
 
 @given(st.lists(st.integers(0, 255), min_size=1, max_size=60), st.booleans())
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 def test_no_walk_leaves_the_order(choices, ocpp_1_6):
     """Whatever the world brings: one end for each request, its last word, and no word that ends EVerest's module."""
     upload = LogsDriver(ocpp_1_6=ocpp_1_6)

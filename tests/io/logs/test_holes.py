@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.examples import examples
 
 from everest_system.io.logs import holes
 from everest_system.io.logs.holes import data_of
@@ -39,7 +40,7 @@ def opened(tmp_path):
         os.close(fd)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30))
 @given(st.lists(st.tuples(st.integers(0, 120), st.integers(1, 20_000)), max_size=6), st.integers(100, 90_000))
 def test_what_is_left_is_what_was_written(tmp_path_factory, pieces, block):
     """Read anywhere, in blocks of any length, the file is itself without most of its zeros."""

@@ -6,6 +6,7 @@ import threading
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.examples import examples
 from support.machine_time import machine_time
 
 from everest_system.io.logs import masking
@@ -68,7 +69,7 @@ def test_it_is_counted_once():
     assert masker.counts == {"url_password": 2, "key": 0, "again": 1}
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=examples(60))
 @given(
     st.lists(st.sampled_from([b"key=SECRET", b"\n", b"x" * 30, b"k", b"key=", b" "]), max_size=60),
     st.integers(1, 50),

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.examples import examples
 
 from everest_system.io.logs import sorted_search
 from everest_system.io.logs.sorted_search import borders_of
@@ -199,7 +200,7 @@ def test_records_longer_than_samples():
         assert file.searched(asked) == file.read_through(asked)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=examples(60))
 @given(
     st.lists(st.tuples(st.integers(0, 400), st.integers(0, 300)), min_size=1, max_size=120),
     st.none() | st.integers(-50, 25_000),

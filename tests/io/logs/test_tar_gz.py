@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.examples import examples
 
 from everest_system.io.logs import gzip_stream
 from everest_system.io.logs.tar_gz import TarGz, member
@@ -55,7 +56,7 @@ def test_header_holds_neither_name_nor_time(tmp_path):
     assert len(gzip.decompress(raw)) % tarfile.RECORDSIZE == 0
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40))
 @given(st.lists(st.tuples(st.integers(0, 30_000), st.booleans()), max_size=8), st.integers(0, 60_000))
 def test_what_breaks_the_limit_is_as_if_it_had_never_been(tmp_path_factory, sizes, limit):
     """Whatever is refused in between, the members taken are whole, and the length keeps the limit."""

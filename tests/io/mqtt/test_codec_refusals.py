@@ -5,6 +5,7 @@ import json
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.examples import examples
 from support.wire import CONSERVATIVE, RECORDINGS, REPLY, WELL_FORMED, receive, refused, request
 
 from everest_system.fsm.messages import FirmwareUpdateRequest, HeartBeatId, UploadLogsRequest
@@ -239,7 +240,7 @@ def damaged(draw):
     return recording["command"], bytes(payload)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400))
 @given(st.tuples(NAMES, st.binary() | JSON.map(lambda value: json.dumps(value).encode())) | damaged())
 def test_no_bytes_do_harm(message):
     """Whatever bytes come, they are a command, or a refusal fit for a log, and a reply goes nowhere else."""
@@ -252,7 +253,7 @@ def test_no_bytes_do_harm(message):
         assert taken.reply == (CONSERVATIVE[name] if taken.reply_to else None)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300))
 @given(st.sampled_from([*WELL_FORMED]), JSON, st.dictionaries(st.text(), JSON, max_size=3), st.booleans())
 def test_every_request_with_an_address_is_answered(name, value, unknown, whole):
     """Whatever a request says, its replyTo is kept for the reply, and what is accepted can be stored and read again."""

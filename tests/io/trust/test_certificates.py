@@ -8,6 +8,7 @@ from cryptography import x509
 from cryptography.x509.oid import NameOID
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from support.examples import examples
 from support.pki import Issuer, key_usage, private_key
 
 from everest_system.io.trust.certificates import (
@@ -23,7 +24,7 @@ ROOT = Issuer.root()
 MIDDLE = ROOT.issue("Maker CA 1", ca=True)
 LEAF = MIDDLE.issue()
 WITH_USAGE = ROOT.issue("Used", usage=key_usage("crl_sign"))
-quick = settings(max_examples=150, deadline=None, database=None)
+quick = settings(max_examples=examples(150))
 
 
 def common_names(text: str) -> list[str]:

@@ -7,6 +7,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.examples import examples
 from support.pki import NOW, Issuer, key_usage, private_key
 
 from everest_system.io.trust.certificates import Certificate, read_certificate
@@ -206,7 +207,7 @@ def test_time_that_is_not_known() -> None:
             assert (check_revocation(read(LEAF), [read(ROOT)], [read_list], later) is None) == current
 
 
-@settings(max_examples=150, deadline=None, database=None)
+@settings(max_examples=examples(150))
 @given(st.sampled_from([GOOD, NAMED]), st.dictionaries(st.floats(0, 0.999), st.binary(max_size=2)) | st.binary())
 def test_any_damage_is_read_or_refused(crl: bytes, damage: dict[float, bytes] | bytes) -> None:
     """Whatever bytes stand in a CRL, the only exception is CertificateError, and no damaged list reassures."""

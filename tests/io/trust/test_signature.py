@@ -9,6 +9,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import padding
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.examples import examples
 from support.openssl_ca import OpensslCa, openssl
 from support.pki import Issuer, private_key, wrapped
 
@@ -18,7 +19,7 @@ from everest_system.io.trust.verification_error import SignatureError
 IMAGE = b"firmware " * 1000
 DIGEST = hashlib.sha256(IMAGE).digest()
 SCHEMES = ["rsa-pss", "rsa-pkcs1v15", "ecdsa"]
-quick = settings(max_examples=150, deadline=None, database=None)
+quick = settings(max_examples=examples(150))
 
 
 def signer(kind: str) -> Issuer:

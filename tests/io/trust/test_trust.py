@@ -10,6 +10,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.examples import examples
 from support.pki import NOT_AFTER, NOW, Issuer, key_usage, private_key, wrapped
 from support.trusting_station import CHAIN, LEAF, MIDDLE, ROOT, TrustingStation
 
@@ -229,7 +230,7 @@ def root_file(tmp_path_factory) -> Path:
     return file
 
 
-@settings(max_examples=100, deadline=None, database=None)
+@settings(max_examples=examples(100))
 @given(st.permutations([LEAF.pem, MIDDLE.pem, ROOT.pem, "\\n", "junk", Issuer.root("Other").pem]), st.integers(0, 6))
 def test_any_selection_is_accepted_or_refused(root_file: Path, pieces: list[str], count: int) -> None:
     """Whatever pieces of a chain come in whatever order, the signer is the leaf or root, or it is a refusal."""
