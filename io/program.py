@@ -45,7 +45,6 @@ _KILL_PATIENCE_S: Final = (
 )
 _LONGEST_LINE: Final = 4096
 _CHUNK: Final = 65536
-_LAST_CHUNKS: Final = 16
 _LOGGED_LINES: Final = 200
 _PASSED_ON: Final = re.compile(r"PATH|HOME|USER|LOGNAME|SHELL|TMPDIR|TZ|LANG|LANGUAGE|LC_[A-Z]+")
 _LINE_END: Final = re.compile(rb"[\r\n]+")  # empty lines are not looked at, however many there are
@@ -208,27 +207,26 @@ class _Program:
     def ended(self) -> bool:
         return self._process.poll() is not None
 
-    def read(self, patience_s: float) -> bool:
-        """Take in what the program wrote; wait for it, or for the program's end, at most `patience_s`."""
+    def read(self, patience_s: float) -> int:
+        """Take in what the program wrote; wait for it, or for the program's end, at most `patience_s`; bytes read."""
         if self._output is None:
             with suppress(TimeoutExpired):
                 self._process.wait(patience_s)
-            return False
+            return 0
         if not self._poll.poll(patience_s * 1000):
-            return False
+            return 0
         chunk = os.read(self._output.fileno(), _CHUNK)
         if not chunk:
             self._output.close()
             self._output = None
-            return False
         self._lines.feed(chunk)
-        return True
+        return len(chunk)
 
     def finish(self) -> int:
-        """Take in what is still in the pipe: a bounded amount, for a child in the background may go on writing."""
-        for _ in range(_LAST_CHUNKS):
-            if not self.read(0):
-                break
+        """Take in what is in the pipe by now, and no more: a child in the background may go on writing."""
+        left = 0 if self._output is None else _waiting(self._output.fileno())
+        while left > 0 and (count := self.read(0)):
+            left -= count
         self._lines.flush()
         return self._process.returncode
 
@@ -267,3 +265,11 @@ class _Program:
             self._guard.wait()
             assert self._guard.stdin is not None
             self._guard.stdin.close()
+
+
+def _waiting(pipe: int) -> int:
+    """How many bytes are in a pipe."""
+    import fcntl
+    import termios  # nothing that an idle station has to hold
+
+    return int.from_bytes(fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)), sys.byteorder)
