@@ -143,7 +143,7 @@ class Workshop:
             raise
         except WorldError as error:
             event = FAILURES[type(order)](order.work, str(error))
-        except Exception as error:  # a bug of ours, and yet the request must end
+        except BaseException as error:  # a bug of ours, and yet the request must end
             log.exception("work failed unexpectedly", order=type(order).__name__)
             event = FAILURES[type(order)](order.work, f"internal error: {type(error).__name__}")
         finally:

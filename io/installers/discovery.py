@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from everest_system.fsm.errors import WorldError
+from everest_system.io.installers.foreign import ForeignInstaller
 from everest_system.io.installers.port import BUILT_IN, Installer, SettingError
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def make(name: str, settings: Mapping[str, Any], folder: Path) -> Installer:
         missing.append("verifies_signatures")
     if missing:
         raise UnusableInstallerError("installer", f"{source} is none: it has no {', '.join(missing)}")
-    return made
+    return ForeignInstaller(made, name)
 
 
 def _found(name: str) -> "EntryPoint":
