@@ -22,7 +22,7 @@ from everest_system.io.store.database import (
     explained,
     transaction,
 )
-from everest_system.io.store.records import Change, Saved
+from everest_system.io.store.records import Change
 from everest_system.io.store.set_aside import move_aside
 
 
@@ -64,14 +64,14 @@ def replace(file: Path, fault: DamagedError | NewerError) -> str:
         _remove(new)
         try:
             with closing(_open(new)) as db, explained(new), transaction(db):
-                tables.write(db, Change(snapshots=rescued.snapshots, rows_added=rescued.rows))
+                tables.write(db, rescued)
         except BaseException:
             _remove(new)
             raise
         sync_folder(file.parent)
         aside = move_aside(file, "newer" if isinstance(fault, NewerError) else "corrupt")
         _put_in_place(new, file)
-    kept = f"{len(rescued.snapshots)} snapshots and {len(rescued.rows)} waiting statuses were still whole"
+    kept = f"{len(rescued.snapshots)} snapshots and {len(rescued.rows_added)} waiting statuses were still whole"
     return f"{fault.args[0].partition(': ')[0]}: it is set aside as {aside.name}; {kept}"
 
 
@@ -129,16 +129,16 @@ def _emptied(file: Path) -> str:
     return ""
 
 
-def _rescued(file: Path) -> Saved:
+def _rescued(file: Path) -> Change:
     """The snapshots and the outbox of a damaged file, if these are whole; most of a file is history."""
     with suppress(sqlite3.Error, StoreError), closing(connect(file, "rw")) as db:
         schema.require_current(db, file)
         if _are_whole(db):
             return _read(db)
-    return Saved({}, (), 0)
+    return Change()
 
 
-def _taken_over(file: Path, newer: NewerError) -> Saved:
+def _taken_over(file: Path, newer: NewerError) -> Change:
     """What this version knows of a newer one's tables: brought back, it goes on where the newer one was.
 
     Raises:
@@ -153,16 +153,16 @@ def _taken_over(file: Path, newer: NewerError) -> Saved:
             if error.sqlite_errorcode != sqlite3.SQLITE_ERROR:
                 raise
             raise newer from error  # no such table, no such column
-    return Saved({}, (), 0)
+    return Change()
 
 
 def _are_whole(db: sqlite3.Connection) -> bool:
     return all(db.execute(f"PRAGMA quick_check('{name}')").fetchall() == [("ok",)] for name in ("snapshots", "outbox"))
 
 
-def _read(db: sqlite3.Connection) -> Saved:
+def _read(db: sqlite3.Connection) -> Change:
     with transaction(db, "BEGIN"):
-        return tables.read(db)
+        return tables.read_whole(db)
 
 
 def _make_private(file: Path) -> None:

@@ -64,7 +64,8 @@ class Saved:
     Attributes:
         snapshots: JSON text by module id and machine.
         rows: the outbox, in the order of sending.
-        last_seq: the highest `OutboxRow.seq` ever used, also by rows that are gone; 0 if there was none.
+        last_seq: the highest `OutboxRow.seq` ever used in this file, also by rows that are gone; 0 if there was none.
+            One that came in the place of another begins behind the rows that it has taken over.
     """
 
     snapshots: dict[tuple[str, str], str]

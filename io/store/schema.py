@@ -101,8 +101,8 @@ def require_sound(db: sqlite3.Connection, file: Path) -> None:
         sqlite3.Error: it cannot be read.
     """
     is_small = file.stat().st_size <= CHECKED_BYTES
-    for check in ("quick_check(1)",) if is_small else ("quick_check('snapshots')", "quick_check('outbox')"):
-        found = db.execute(f"PRAGMA {check}").fetchone()[0]
+    for check in ("1",) if is_small else ("'snapshots'", "'outbox'", "'sqlite_sequence'"):
+        found = db.execute(f"PRAGMA quick_check({check})").fetchone()[0]
         if found != "ok":
             raise DamagedError(f"{file} is damaged: {' '.join(found.split())}")
 

@@ -23,26 +23,16 @@ def read(db: sqlite3.Connection) -> Saved:
     Raises:
         sqlite3.Error: they cannot be read.
     """
-    snapshots = {
-        (module_id, machine): text
-        for module_id, machine, text in db.execute("SELECT module_id, machine, json FROM snapshots")
-    }
-    rows = tuple(
-        OutboxRow(
-            seq,
-            module_id,
-            Status(
-                machine, job, request_id, run, word, bool(is_end), predecessor, None if says is None else bool(says)
-            ),
-            early=bool(early),
-            sent=bool(sent),
-        )
-        for seq, module_id, machine, job, request_id, run, word, is_end, predecessor, says, early, sent in db.execute(
-            "SELECT seq, module_id, machine, job, request_id, run, word, is_end, predecessor, disable_connectors,"
-            " early, sent FROM outbox ORDER BY seq"
-        )
-    )
-    return Saved(snapshots, rows, highest_seq(db))
+    return Saved(_snapshots(db), _rows(db), highest_seq(db))
+
+
+def read_whole(db: sqlite3.Connection) -> Change:
+    """Read the snapshots and the outbox from a file of which nothing else may be whole, to write them into another.
+
+    Raises:
+        sqlite3.Error: they cannot be read.
+    """
+    return Change(_snapshots(db), _rows(db))
 
 
 def read_history(db: sqlite3.Connection, limit: int, module_id: str | None) -> list[Transition]:
@@ -60,13 +50,17 @@ def read_history(db: sqlite3.Connection, limit: int, module_id: str | None) -> l
 
 
 def highest_seq(db: sqlite3.Connection) -> int:
-    """The highest number that an outbox row ever had, 0 if there was none.
+    """The highest number that an outbox row of this file ever had, 0 if there was none.
 
     Raises:
         sqlite3.Error: it cannot be read.
     """
-    found = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'outbox'").fetchone()
-    return int(found[0]) if found else 0
+    # SQLite's own note is one number, and no check of pages finds a bit that flipped in it: the rows have a say, too.
+    found = db.execute(
+        "SELECT ifnull(max(seq), 0) FROM outbox"
+        " UNION ALL SELECT ifnull(CAST(seq AS INTEGER), 0) FROM sqlite_sequence WHERE name = 'outbox'"
+    )
+    return int(max(number for (number,) in found))
 
 
 def write(db: sqlite3.Connection, change: Change) -> None:
@@ -99,6 +93,29 @@ def write(db: sqlite3.Connection, change: Change) -> None:
             transitions,
         )
         db.execute("DELETE FROM history WHERE seq <= (SELECT max(seq) FROM history) - ?", (HISTORY_LENGTH,))
+
+
+def _snapshots(db: sqlite3.Connection) -> dict[tuple[str, str], str]:
+    found = db.execute("SELECT module_id, machine, json FROM snapshots")
+    return {(module_id, machine): text for module_id, machine, text in found}
+
+
+def _rows(db: sqlite3.Connection) -> tuple[OutboxRow, ...]:
+    return tuple(
+        OutboxRow(
+            seq,
+            module_id,
+            Status(
+                machine, job, request_id, run, word, bool(is_end), predecessor, None if says is None else bool(says)
+            ),
+            early=bool(early),
+            sent=bool(sent),
+        )
+        for seq, module_id, machine, job, request_id, run, word, is_end, predecessor, says, early, sent in db.execute(
+            "SELECT seq, module_id, machine, job, request_id, run, word, is_end, predecessor, disable_connectors,"
+            " early, sent FROM outbox ORDER BY seq"
+        )
+    )
 
 
 def _history_row(transition: Transition) -> tuple[str | int | None, ...]:

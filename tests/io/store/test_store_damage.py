@@ -231,6 +231,16 @@ def test_a_large_file_is_checked_where_it_matters(folder, monkeypatch):
     assert "set aside" in loss
 
 
+@pytest.mark.parametrize("checked_bytes", [10 * PAGE, schema.CHECKED_BYTES], ids=["large", "small"])
+def test_damage_beside_the_jobs_costs_no_job(folder, monkeypatch, checked_bytes):
+    """Where SQLite keeps the highest number is looked at in a large file too, and not needed to go on."""
+    monkeypatch.setattr(schema, "CHECKED_BYTES", checked_bytes)
+    overwrite(folder, (root_page(folder, "sqlite_sequence") - 1) * PAGE, b"\xa5" * PAGE)
+    saved, loss = starts_again(folder)
+    assert saved == WHOLE
+    assert "2 snapshots and 1 waiting statuses were still whole" in loss
+
+
 def test_damage_that_a_write_finds_is_the_last_of_that_file(folder, monkeypatch):
     """Damage that the start did not see ends the service once: the next start has a new file, with all jobs."""
     monkeypatch.setattr(schema, "CHECKED_BYTES", 10 * PAGE)
@@ -331,6 +341,19 @@ def test_texts_that_are_no_texts_do_not_end_the_service(folder):
     saved, loss = starts_again(folder)
     assert saved == replace(WHOLE, snapshots={**SNAPSHOTS, ("system_api", "logs"): "{�}"})
     assert loss == ""
+
+
+@pytest.mark.parametrize("number", ["6", "0", "-121", "NULL", "'x'", "X'ff'"])
+def test_a_highest_number_that_is_wrong_costs_no_status_its_place(folder, number):
+    """Whatever a bit that flipped made of the highest number, the next status gets one behind those that wait."""
+    with closing(sqlite3.connect(folder / "state.db")) as db, db:
+        db.execute(f"UPDATE sqlite_sequence SET seq = {number} WHERE name = 'outbox'")
+    after = replace(ROW, seq=8)
+    with Store.open(folder) as store:
+        assert store.load() == WHOLE
+        store.commit(Change(rows_added=[after]))
+    with Store.open(folder) as store:
+        assert store.load() == Saved(SNAPSHOTS, (ROW, after), 8)
 
 
 @pytest.mark.parametrize("journal_mode", ["WAL", "DELETE"])
