@@ -148,16 +148,23 @@ def test_what_it_cannot_read_it_leaves_alone(folder, statement):
     assert aside(folder) == []
 
 
-def test_newer_and_damaged_is_damaged(folder):
-    """Damage in a newer file's jobs is no reason to stand still for ever either."""
+@pytest.mark.parametrize(("page_of", "at"), [("snapshots", 0), ("outbox", 0), ("sqlite_master", 100)])
+def test_newer_and_damaged_is_damaged(folder, page_of, at):
+    """Damage in a newer file's jobs is no reason to stand still for ever either: it begins anew, and only once."""
     with closing(sqlite3.connect(folder / "state.db")) as db:
-        page = db.execute("SELECT rootpage FROM sqlite_master WHERE name = 'snapshots'").fetchone()[0]
+        roots = {"sqlite_master": 1, **dict(db.execute("SELECT name, rootpage FROM sqlite_master"))}
     with (folder / "state.db").open("r+b") as file:
-        file.seek((page - 1) * 4096)
-        file.write(b"\xa5" * 4096)
+        file.seek((roots[page_of] - 1) * 4096 + at)
+        file.write(b"\xa5" * (4096 - at))
+    damaged = (folder / "state.db").read_bytes()
     with Store.open(folder) as store:
         assert store.load() == Saved({}, (), 0)
-    assert len(aside(folder)) == 1
+        (name,) = aside(folder)
+        assert f"is set aside as {name}; 0 snapshots and 0 waiting statuses were still whole" in store.loss
+        store.commit(Change(SNAPSHOTS, [ROW]))
+    assert (folder / name).read_bytes() == damaged
+    with Store.open(folder) as store:
+        assert (store.load(), store.loss) == (WHOLE, "")
 
 
 def test_a_reader_changes_nothing(folder):
