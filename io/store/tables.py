@@ -6,6 +6,7 @@ Every statement names its columns: a table may have more of them than this versi
 import sqlite3
 from dataclasses import astuple
 from datetime import UTC, datetime
+from typing import Any
 
 from everest_system.fsm.machine import Status
 from everest_system.fsm.outbox import OutboxRow
@@ -38,6 +39,8 @@ def read_whole(db: sqlite3.Connection) -> Change:
 def read_history(db: sqlite3.Connection, limit: int, module_id: str | None) -> list[Transition]:
     """Read the newest `limit` transitions, of one module if it is named, oldest of them first.
 
+    One that makes no sense, as by a bit that flipped in it, is left out.
+
     Raises:
         sqlite3.Error: they cannot be read.
     """
@@ -46,7 +49,7 @@ def read_history(db: sqlite3.Connection, limit: int, module_id: str | None) -> l
         " WHERE :module_id IS NULL OR module_id = :module_id ORDER BY seq DESC LIMIT max(:limit, 0)",
         {"module_id": module_id, "limit": limit},
     ).fetchall()
-    return [Transition(datetime.fromisoformat(at), *facts) for at, *facts in reversed(found)]
+    return [transition for row in reversed(found) if (transition := _transition(*row)) is not None]
 
 
 def highest_seq(db: sqlite3.Connection) -> int:
@@ -116,6 +119,18 @@ def _rows(db: sqlite3.Connection) -> tuple[OutboxRow, ...]:
             " early, sent FROM outbox ORDER BY seq"
         )
     )
+
+
+def _transition(*row: Any) -> Transition | None:
+    at, module_id, machine, job, request_id, *words = row
+    are_texts = all(isinstance(text, str) for text in (at, module_id, machine, *words))
+    if not are_texts or not all(isinstance(number, int | None) for number in (job, request_id)):
+        return None
+    try:
+        moment = datetime.fromisoformat(at)
+    except ValueError:
+        return None
+    return Transition(moment, module_id, machine, job, request_id, *words) if moment.tzinfo is not None else None
 
 
 def _history_row(transition: Transition) -> tuple[str | int | None, ...]:

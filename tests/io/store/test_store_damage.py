@@ -356,6 +356,18 @@ def test_a_highest_number_that_is_wrong_costs_no_status_its_place(folder, number
         assert store.load() == Saved(SNAPSHOTS, (ROW, after), 8)
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    ["at = '2026-99-01T12:00:00+00:00'", "at = '2026-03-01T12:00:00'", "at = 5", "target = X'42'", "job = 'x'"],
+)
+def test_a_step_that_makes_no_sense_costs_no_other_its_place(folder, wrong):
+    """A bit that flipped in one row of the history leaves the others to be read."""
+    with closing(sqlite3.connect(folder / "state.db")) as db, db:
+        db.execute(f"UPDATE history SET {wrong} WHERE seq = 1999")
+    with StoreReader.open(folder) as reader:
+        assert reader.history(3) == [step(1997), step(1999)]
+
+
 @pytest.mark.parametrize("journal_mode", ["WAL", "DELETE"])
 def test_another_programs_file_is_not_touched(tmp_path, journal_mode):
     """Neither bytes nor mode nor the journal mode of a foreign database change, and nothing is put beside it."""
