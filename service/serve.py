@@ -200,7 +200,7 @@ class Service:
                 _log.error(f"a copy of the store as it was is kept as {store.keep_copy()}")
             memory.commit(found.change)
         known = {*self._settings.station.module_ids, PLATFORM[0]}
-        for module_id in sorted({module_id for module_id, _ in found.saved.snapshots} - known):
+        for module_id in sorted({module_id for module_id, _ in found.saved.snapshots} - known, key=str):
             _log.warning(f"the store remembers {module_id}, which is none of station.module_ids: it is left as it is")
         lost = bool(store.loss) and PLATFORM not in found.saved.snapshots
         return found.saved, lost or PLATFORM in found.change.snapshots
