@@ -1,7 +1,7 @@
 """The download's part of a firmware update: schedule, attempts, pauses."""
 
 from everest_system.fsm.artifact import Part
-from everest_system.fsm.deadlines import At
+from everest_system.fsm.deadlines import At, remaining
 from everest_system.fsm.events import RetryTimeReached
 from everest_system.fsm.firmware.base import FirmwareBase
 from everest_system.fsm.firmware.events import DownloadTimedOut, RetrieveTimeReached
@@ -28,10 +28,17 @@ class Download(FirmwareBase):
         self.clear_timers(RetryTimeReached)
         if DownloadTimedOut.__name__ not in self.draft.timers:
             self.set_timer(DownloadTimedOut, self.rules.download_timeout_s)
-        self.download_on()
+        self._fetch()
 
     def download_on(self) -> None:
-        """Fetch, on from the part that is there."""
+        """After a start: fetch, on from the part that is there, unless the time for it is over."""
+        deadline = self.draft.timers.get(DownloadTimedOut.__name__)
+        if deadline is not None and remaining(deadline, self.now) <= 0:
+            self.raise_event(DownloadTimedOut(self.draft.job))
+        else:
+            self._fetch()
+
+    def _fetch(self) -> None:
         self.order(StartDownload(self.draft.job, self.new_work(), self.request, self.draft.part))
 
     def keep_part(self) -> None:

@@ -221,6 +221,16 @@ def test_all_attempts_together_have_one_time(state):
     assert not update.take(DownloadFinished(late, ARTIFACT)).taken
 
 
+def test_a_start_after_the_time_asks_no_server_again():
+    """A download whose time is over when the service starts ends there, without one more request."""
+    update = downloading(download_timeout_s=50)
+    update.clock.advance(50)
+    asked = len(update.ordered(StartDownload))
+    update.restart()
+    assert (update.state, update.words[-1]) == (S.DOWNLOAD_FAILED, "DownloadFailed")
+    assert len(update.ordered(StartDownload)) == asked
+
+
 def test_a_new_attempt_does_not_prolong_the_time():
     """The time for the download runs on through pauses between attempts."""
     update = downloading(download_timeout_s=50)
