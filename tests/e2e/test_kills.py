@@ -183,8 +183,9 @@ def playing(
         request = {"location": station.http.url(path), "request_id": 1, "retries": 3, "retry_interval_s": 0}
         if story.signed:
             request |= station.maker.signed(b"something else" if name == "forged" else story.image)
-        assert everest.call("update_firmware", request, LONGEST_S) == "Accepted"
+        # The update comes last: its work is what some kills wait for, and a reply that is not out by then is lost.
         assert everest.call("upload_logs", {"location": station.http.url("/logs/"), "request_id": 2}, LONGEST_S)
+        assert everest.call("update_firmware", request, LONGEST_S) == "Accepted"
         csms = Csms(everest)
         try:
             yield Play(story, service, everest, seen)
