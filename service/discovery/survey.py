@@ -3,12 +3,16 @@
 import queue
 import uuid
 from time import monotonic
+from typing import Final
 
 from everest_system.discovery.search import MOST_ANSWERS, QUIET_S
 from everest_system.fsm.errors import WorldError
 from everest_system.io.mqtt.discovery import ApiModule, question, read_modules
 from everest_system.io.mqtt.link import Connected, Disconnected, MessageArrived, MqttEvent, MqttLink, MqttSettings
 from everest_system.io.mqtt.topics import DiscoveryTopics
+
+_MOST_QUESTIONS: Final = 8
+"""A flood of beacons is not passed on to EVerest."""
 
 
 def survey(settings: MqttSettings, prefix: str, timeout_s: float) -> list[ApiModule]:
@@ -43,8 +47,8 @@ def _listen(
     link: MqttLink, topics: DiscoveryTopics, events: "queue.SimpleQueue[MqttEvent]", timeout_s: float
 ) -> dict[tuple[str, str], ApiModule]:
     found: dict[tuple[str, str], ApiModule] = {}
-    answers, deadline = 0, monotonic() + timeout_s
-    while answers < MOST_ANSWERS:
+    answers, questions, deadline = 0, 0, monotonic() + timeout_s
+    while answers < MOST_ANSWERS and monotonic() < deadline:
         try:
             event = events.get(timeout=max(0.0, deadline - monotonic()))
         except queue.Empty:
@@ -53,8 +57,10 @@ def _listen(
             case Disconnected(reason=reason):
                 raise WorldError(reason)
             case Connected():
+                questions += 1
                 link.publish(topics.discover, question(topics), 1)
-            case MessageArrived(topic=topics.ready_beacon, retained=False) if not found:
+            case MessageArrived(topic=topics.ready_beacon, retained=False) if not found and questions < _MOST_QUESTIONS:
+                questions += 1
                 link.publish(topics.discover, question(topics), 1)
             case MessageArrived(topic=topics.replies, payload=payload):
                 answers += 1

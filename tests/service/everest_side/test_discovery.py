@@ -111,3 +111,27 @@ def test_who_is_ready_late_is_asked_again(port):
         assert [module.module_id for module in survey(settings, "", 5)] == ["system_api"]
     finally:
         link.disconnect()
+
+
+def test_a_flood_of_beacons_is_no_flood_of_questions(port):
+    """Whoever says with each question that it is ready now is asked a few times, and the survey still ends."""
+    settings = MqttSettings("127.0.0.1", port)
+    questions = []
+
+    def everest(event):
+        if isinstance(event, MessageArrived):
+            questions.append(event)
+            link.publish("everest_api/ready_beacon", b"{}", 1)
+        else:
+            listens.set()
+
+    listens = threading.Event()
+    link = MqttLink(settings, everest, [("everest_api/discover", 1)])
+    link.connect()
+    try:
+        assert listens.wait(5)
+        with pytest.raises(WorldError, match="no EVerest answers"):
+            survey(settings, "", 1)
+    finally:
+        link.disconnect()
+    assert 1 < len(questions) <= 8
