@@ -21,6 +21,7 @@ import structlog
 
 _TIMEOUT_S: Final = 1.0
 _LONGEST_STATUS: Final = 256
+_SHORTEST_WATCHDOG_S: Final = 0.01  # a loop that keeps a shorter one does nothing else
 _LONGEST_WATCHDOG_S: Final = 365 * 86400.0
 
 _log = structlog.get_logger(__name__)
@@ -48,11 +49,11 @@ class NotifySocket:
         name, usec, pid = (environment.pop(key, "") for key in ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"))
         if not name.startswith(("/", "@")):  # vsock: is for a virtual machine's own systemd
             return cls()
-        watchdog_s = None
+        watchdog_s = 0.0
         with suppress(ValueError, OverflowError):
             watchdog_s = int(usec) / 1e6
         is_meant = pid in {"", str(os.getpid())}
-        return cls(name, watchdog_s if is_meant and watchdog_s and 0 < watchdog_s <= _LONGEST_WATCHDOG_S else None)
+        return cls(name, watchdog_s if is_meant and _SHORTEST_WATCHDOG_S <= watchdog_s <= _LONGEST_WATCHDOG_S else None)
 
     def ready(self) -> None:
         """We serve from now on; the watchdog counts from here."""

@@ -54,6 +54,7 @@ def test_environment_is_read_once() -> None:
         ({"WATCHDOG_USEC": "500000", "WATCHDOG_PID": "1"}, None),
         ({"WATCHDOG_USEC": "0"}, None),
         ({"WATCHDOG_USEC": "-1"}, None),
+        ({"WATCHDOG_USEC": "1"}, None),
         ({"WATCHDOG_USEC": "often"}, None),
         ({"WATCHDOG_USEC": "9" * 20}, None),
         ({"WATCHDOG_USEC": "9" * 400}, None),
