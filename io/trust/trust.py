@@ -154,7 +154,8 @@ class Trust:
             with _naming(path):
                 anchors += map(read_certificate, _contents(data, "CERTIFICATE"))
         if self._anchor_paths and not anchors:
-            raise TrustError("there is no certificate in any folder of trust anchors")
+            folders = ", ".join(map(str, self._anchor_paths))
+            raise TrustError(f"{folders} has no certificate: put the root certificates there, as .pem, .crt, .cer or .der")
         return anchors
 
     def _crls(self) -> list[RevocationList]:
