@@ -155,7 +155,7 @@ class Trust:
                 anchors += map(read_certificate, _contents(data, "CERTIFICATE"))
         if self._anchor_paths and not anchors:
             folders = ", ".join(map(str, self._anchor_paths))
-            raise TrustError(f"{folders} has no certificate: put the root certificates there, as .pem, .crt, .cer or .der")
+            raise TrustError(f"{folders} has no certificate: the roots belong there, as .pem, .crt, .cer or .der")
         return anchors
 
     def _crls(self) -> list[RevocationList]:
