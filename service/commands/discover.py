@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from everest_system.io.mqtt.discovery import ApiModule
 
 _Timeout = Annotated[
-    float, typer.Option("--timeout", min=0.1, metavar="SECONDS", help="How long to wait for the first answer.")
+    float,
+    typer.Option("--timeout", min=0.1, max=86400, metavar="SECONDS", help="How long to wait for the first answer."),
 ]
 _HEADING = ["TYPE", "MODULE", "VERSION", "HEARTBEAT", "COMMUNICATION CHECK", "REPLY TIME-OUT", "SERVED"]
 

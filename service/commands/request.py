@@ -46,7 +46,9 @@ _Heartbeat = Annotated[
         show_default=False,
     ),
 ]
-_Timeout = Annotated[float, typer.Option("--timeout", min=0.1, metavar="SECONDS", help="How long to wait for a reply.")]
+_Timeout = Annotated[
+    float, typer.Option("--timeout", min=0.1, max=86400, metavar="SECONDS", help="How long to wait for a reply.")
+]
 _RequestId = Annotated[
     int | None,
     typer.Option(

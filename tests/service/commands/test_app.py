@@ -156,3 +156,12 @@ def test_command_line_loads_no_rich(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(builtins, "__import__", no_rich)
     assert run_cli("status", "--help")[0] == 0
     assert run_cli("nonsense")[0] == 2
+
+
+@pytest.mark.parametrize("command", [("discover",), ("request", "get-boot-reason")])
+@pytest.mark.parametrize("seconds", ["0", "1e300", "nan"])
+def test_a_wait_is_no_longer_than_a_day(command: tuple[str, ...], seconds: str) -> None:
+    """A time-out that no clock could hold is a wrong argument, said in a line before anything is asked."""
+    code, out, err = run_cli(*command, "--timeout", seconds)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "--timeout" in err
