@@ -15,6 +15,7 @@ from everest_system.fsm.machine import Status
 from everest_system.fsm.orders import Order
 from everest_system.fsm.outbox import OutboxRow, Sending, message
 from everest_system.fsm.presence.events import HeartbeatArrived
+from everest_system.fsm.presence.machine import may_be_known
 from everest_system.fsm.presence.snapshot import PresenceSnapshot
 from everest_system.fsm.presence.states import PresenceState
 from everest_system.io.mqtt.codec import encode_status
@@ -96,7 +97,7 @@ class Delivery:
             now_s = self._clock.now().monotonic
             registered_at = now_s if before.next_registered_at is None else before.next_registered_at
             began_at = now_s - module.presence.silence_s
-            may_be_same = after.words_count and not before.met  # without heartbeats nobody can tell after our start
+            may_be_same = may_be_known(before, after, event, self._clock.now())
             transaction.add_rows(module.outbox.begin_run(began_at, registered_at, may_be_same=may_be_same))
         elif isinstance(event, HeartbeatArrived):
             self._hear(transaction, module)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from everest_system.fsm.deadlines import Now, remaining
-from everest_system.fsm.events import EverestRestarted, WordsLost
+from everest_system.fsm.events import Event, EverestRestarted, WordsLost
 from everest_system.fsm.machine import TableMachine
 from everest_system.fsm.orders import Tell
 from everest_system.fsm.presence.events import (
@@ -320,6 +320,20 @@ def life(presence: PresenceSnapshot, now: Now) -> int:
     period_s = presence.period_s or ASSUMED_PERIOD_S
     is_next = presence.number is not None and now.monotonic - presence.heard_at > GONE_BEATS * period_s
     return presence.lives + 1 if is_next else presence.lives
+
+
+def may_be_known(before: PresenceSnapshot, after: PresenceSnapshot, event: Event, now: Now) -> bool:
+    """Whether the EVerest that has just been met for another one may be the one that we knew before our start.
+
+    Its count is only as good as its pace was measured, and without heartbeats nobody can tell at all. One that began
+    with the machine, or whose number is not above one that was heard before, is another one for sure.
+    """
+    if before.met:
+        return False
+    if not isinstance(event, HeartbeatArrived):
+        return after.words_count
+    known = before.known
+    return known is not None and known.boot_id == now.boot_id and event.number > known.number
 
 
 def is_listening(presence: PresenceSnapshot, run: int) -> bool:

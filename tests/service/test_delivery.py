@@ -1,5 +1,7 @@
 """Statuses on their way from the machines to EVerest, and what the log says of it."""
 
+import json
+
 import pytest
 from structlog.testing import capture_logs
 from support.virtual import SIGNED, UPLOAD, virtual, words
@@ -60,3 +62,23 @@ def test_a_late_acknowledgement_does_not_speak_for_the_next_sending() -> None:
         simulation.run_for(30)
         assert words(simulation, "log")[-1] == "Uploaded"
         assert not outbox.rows
+
+
+@pytest.mark.parametrize("off_s", [0, 1000, -1000])
+def test_an_everest_that_is_not_known_again_may_be_the_same(off_s: float) -> None:
+    """Its pace was measured badly before our start: it still gets the pair that passes its filter, and permits."""
+    with virtual(everest={"permits_after": "2h"}) as simulation:
+        everest = simulation.everest()
+        everest.ask("update_firmware", SIGNED)
+        simulation.run_for(3600)
+        assert simulation.state("system_api", "firmware") == "AWAITING_PERMISSION"
+        simulation.kill_service(None)
+        simulation.run_for(7200)  # the permission comes while nobody hears it
+        key = ("system_api", "presence")
+        presence = json.loads(simulation.memory.load().snapshots[key])
+        presence["known"]["began_at"] += off_s
+        simulation.memory.commit(Change(snapshots={key: json.dumps(presence)}))
+        simulation.start_service()
+        simulation.run_for(3 * 3600)
+        assert everest.runs <= 2  # the update's own reboot, and no other
+        assert words(simulation)[-1] == "Installed"

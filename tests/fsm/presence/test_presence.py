@@ -14,7 +14,14 @@ from everest_system.fsm.presence.events import (
     HeartbeatsNeverCame,
     RegistrationTimedOut,
 )
-from everest_system.fsm.presence.machine import BASELINE, PresenceMachine, PresenceRules, is_listening, life
+from everest_system.fsm.presence.machine import (
+    BASELINE,
+    PresenceMachine,
+    PresenceRules,
+    is_listening,
+    life,
+    may_be_known,
+)
 from everest_system.fsm.presence.snapshot import PresenceSnapshot
 from everest_system.fsm.presence.states import PresenceState as S
 
@@ -472,6 +479,31 @@ def test_an_everest_that_counts_otherwise_is_another_one(number, boots):
     presence.take(HeartbeatArrived(number))
     assert (presence.state, presence.runs) == (S.PRESENT, 1)
     assert not is_listening(presence.snapshot, presence.snapshot.run - 1)
+
+
+@pytest.mark.parametrize(
+    ("number", "boots", "started", "may_be"),
+    [(90, False, True, True), (29, False, True, True), (5, False, True, False), (0, False, True, False),
+     (90, True, True, False), (29, False, False, False)],
+)  # fmt: skip
+def test_whether_it_may_be_the_same_though_it_counts_otherwise(number, boots, started, may_be):
+    """Only a boot, or a number that was heard before, makes sure that it is another one; within our life we know."""
+    presence = Presence()
+    presence.beat(*range(10))
+    if started:
+        presence.restart(boot=boots)
+        presence.clock.advance(20)
+    before, event = presence.snapshot, HeartbeatArrived(number)
+    presence.take(event)
+    assert may_be_known(before, presence.snapshot, event, presence.clock.now()) is may_be
+
+
+def test_nobody_may_be_known_who_was_never_met():
+    """The first EVerest of all is no other than itself."""
+    presence = Presence()
+    before, event = presence.snapshot, HeartbeatArrived(5)
+    presence.take(event)
+    assert not may_be_known(before, presence.snapshot, event, presence.clock.now())
 
 
 @pytest.mark.parametrize("bunched_s", [0.05, 0.09, 0.11, 0.18])
