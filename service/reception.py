@@ -33,8 +33,10 @@ class Reception:
             decoded = decode(module.topics, event.topic, event.payload)
             if decoded is None:
                 continue
-            if event.retained or not self._broker.is_current(event.link):
-                _log.warning("dropped a stale message", module_id=module.module_id, topic=event.topic)
+            if event.retained:
+                _log.warning("dropped a retained message", module_id=module.module_id, topic=event.topic)
+            elif not self._broker.is_current(event.link):  # as it happens with each end of a connection, ours too
+                _log.info("dropped a message of an earlier connection", module_id=module.module_id, topic=event.topic)
             elif isinstance(decoded, Refusal):
                 self._refuse(module, decoded)
             elif decoded.reply_to is not None and (decoded.name, decoded.reply_to) in module.replies:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from support.http_server import Reply
-from support.stations import Station, wait_for_file, words
+from support.stations import Station, wait_for_file, wait_until_empty, words
 
 NAME = re.compile(r"system_api_DiagnosticsLog_begin_\d{8}T\d{6}Z\.tar\.gz")
 
@@ -106,8 +106,7 @@ def test_killed_while_it_collects(station: Station, hangs_once, first, tmp_path)
     assert words(everest, 1)[-1] == "Uploaded"  # an EVerest that is not known again hears the latest status only
     assert "manifest.json" in unpacked(station.http.uploads[path])
     assert (tmp_path / "runs").read_text() == "run\nrun\n"
-    service.wait_for_status(lambda status: status["logs"]["state"] == "UPLOADED")
-    assert list((service.state_dir / "spool").iterdir()) == []
+    wait_until_empty(service.state_dir / "spool")
 
 
 def test_killed_while_it_uploads(station: Station, hangs_once, first, tmp_path):
@@ -156,8 +155,7 @@ def test_a_collector_that_is_killed(station: Station, hangs_once, first):
     assert gone(int(first.read_text()))
     line = service.wait_for_state("logs", "UPLOAD_FAILURE")
     assert line["reason"] == "the log collector was killed by SIGKILL"
-    everest.call("is_reset_allowed", "Soft")
-    assert list((service.state_dir / "spool").iterdir()) == []
+    wait_until_empty(service.state_dir / "spool")
 
 
 def test_stopped_while_it_collects(station: Station, hangs_once, first):

@@ -9,7 +9,7 @@ import pytest
 from support.forms import fields
 from support.ftp_server import FtpServer
 from support.http_server import File, Reply
-from support.stations import IMAGE, MEBIBYTE, Station, words
+from support.stations import IMAGE, MEBIBYTE, Station, wait_until_empty, words
 
 BIG = IMAGE * 8
 
@@ -36,7 +36,7 @@ def test_http_resume(station: Station, http):
     assert 0 < start <= 5 * MEBIBYTE
     assert second.headers["If-Range"] == '"one"'
     assert installed(service) == BIG
-    assert list((service.state_dir / "artifacts").iterdir()) == []
+    wait_until_empty(service.state_dir / "artifacts")
 
 
 def test_another_file_in_between(station: Station, http):
@@ -113,8 +113,7 @@ def test_http_upload(station: Station, http, method):
         assert (field.name, field.file_name, field.content_type) == ("log", reply.file_name, "application/gzip")
         body = field.content
     check(body)
-    everest.call("is_reset_allowed", "Soft")
-    assert list((service.state_dir / "spool").iterdir()) == []
+    wait_until_empty(service.state_dir / "spool")
 
 
 @pytest.mark.parametrize("killed", [False, True])

@@ -11,7 +11,7 @@ import signal
 import socket
 import subprocess
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -160,6 +160,12 @@ class MosquittoBroker:
         """Let it go silent with its connections open, as a peer behind a dead line."""
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
+
+    def wait_for_log(self, holds: Callable[[list[str]], bool]) -> list[str]:
+        """Its log, once that is as wanted."""
+        with self._logged:
+            assert self._logged.wait_for(lambda: holds(self.log), DEADLINE_S), "\n".join(self.log)
+            return list(self.log)
 
     def has_logged(self, end: str) -> bool:
         """Whether a line of its log ends so, now or within the deadline."""

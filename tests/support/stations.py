@@ -92,9 +92,17 @@ def wait_for_words(everest: EverestSide, wanted: Iterable[str], request_id: int 
     assert words(everest, request_id) == wanted
 
 
-def wait_for_file(path: Path, timeout_s: float = 10) -> None:
+def wait_for_file(path: Path, timeout_s: float = 30) -> None:
     """Wait until a program of ours has made a file."""
     deadline = time.monotonic() + timeout_s
     while not path.exists():
         assert time.monotonic() < deadline, f"no {path}"
+        time.sleep(0.01)  # there is nothing else to wait for
+
+
+def wait_until_empty(folder: Path, timeout_s: float = 30) -> None:
+    """Wait until what work has left behind is gone: that follows the end status."""
+    deadline = time.monotonic() + timeout_s
+    while left := list(folder.iterdir()):
+        assert time.monotonic() < deadline, left
         time.sleep(0.01)  # there is nothing else to wait for

@@ -445,7 +445,10 @@ def test_the_client_id_stays_the_same(mosquitto, link_to):
     first.link.disconnect()
     first.connect()
     second.connect()
-    ids = [line.split(" as ")[1].split(" ")[0] for line in broker.log if " as everest-system-" in line]
-    assert len(ids) == 3
+
+    def ids_of(log):
+        return [line.split(" as ")[1].split(" ")[0] for line in log if " as everest-system-" in line]
+
+    ids = ids_of(broker.wait_for_log(lambda log: len(ids_of(log)) == 3))
     assert ids[0] == ids[1] != ids[2]
     assert all(len(one) == 23 for one in ids)
