@@ -4,7 +4,8 @@
    may have started before us, or after.
 2. Each module answers for itself. When none has for a second, what they said is compared with what was known.
 3. If that changes anything, it is stored, and the service is asked to start anew in place, with other modules; not
-   while an update is in a part that must not be interrupted, or a reset is on its way. Where it cannot be stored, all
+   while an update is in a part that must not be interrupted, or a reset is on its way, and not more than three times in
+   a minute: each costs a download that cannot go on from its middle all that it had. Where it cannot be stored, all
    stays as it was, and EVerest is asked again later.
 
 EVerest's OCPP module asks for the boot reason once, at its start, and ends without an answer. So that question is kept
@@ -14,7 +15,9 @@ As long as nothing was ever known, no module is served. When nobody has answered
 default id is: that is how older releases are served, which have no discovery. A newer one that comes later still wins.
 """
 
+import math
 import uuid
+from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Final
@@ -43,6 +46,8 @@ QUIET_S: Final = 1.0
 BUSY_S: Final = 1.0
 STORE_AGAIN_S: Final = 60.0
 """So long after what was found could not be stored EVerest is asked again."""
+MOST_STARTS: Final = 3
+STARTS_WITHIN_S: Final = 60.0
 MOST_ANSWERS: Final = 64
 """More than these are not looked at, of one question."""
 LARGEST_QUESTION_BYTES: Final = 4096
@@ -80,6 +85,7 @@ class Search:
         self._answers = 0
         self._found: dict[str, int] = {}
         self._unanswered: dict[str, MessageArrived] = {}
+        self._started_anew: deque[float] = deque([-math.inf] * MOST_STARTS, maxlen=MOST_STARTS)  # monotonic seconds
 
     @property
     def settings(self) -> Settings:
@@ -204,14 +210,18 @@ class Search:
             self._station.edges.timers.arm(OWNER, _ASK_AGAIN, STORE_AGAIN_S)
             return
         self._known = known
-        if self.settings != self._served:
-            self._take_up()
+        self._take_up()
 
     def _take_up(self) -> None:
-        if self._station.may_start_anew:
-            self._post(ModulesChanged())
+        if self.settings == self._served:  # by now, again
+            return
+        now_s = self._station.edges.clock.now().monotonic
+        wait_s = max(self._started_anew[0] + STARTS_WITHIN_S - now_s, 0.0 if self._station.may_start_anew else BUSY_S)
+        if wait_s > 0:
+            self._station.edges.timers.arm(OWNER, _TAKE_UP, wait_s)
         else:
-            self._station.edges.timers.arm(OWNER, _TAKE_UP, BUSY_S)
+            self._started_anew.append(now_s)
+            self._post(ModulesChanged())
 
     def _has_job(self, module_id: str) -> bool:
         module = self._station.modules.get(module_id)

@@ -320,6 +320,35 @@ def test_not_everything_is_kept(station):
     assert [message.topic for message in station.posted] == [asks_boot_reason("m3")]
 
 
+def test_modules_without_end(settled, tmp_path):
+    """Somebody who names another module each second has the service start anew three times in a minute, and no more."""
+    starts = []
+    for number in range(120):
+        settled.hear(BEACON)
+        settled.answer("a", "b", f"m{number % 7}")
+        settled.pass_time(1)
+        if settled.posted:
+            starts.append(settled.clock.monotonic)
+            settled.start()
+            settled.connect()
+    assert 3 <= len(starts) <= 9
+    assert all(later - earlier >= 59 for earlier, later in zip(starts, starts[3:], strict=False))
+    settled.pass_time(120)
+    assert set(load(tmp_path).module_ids) == set(settled.search.settings.station.module_ids)
+
+
+def test_what_is_as_before_by_then(settled):
+    """Modules that came and went while the station was busy are no reason to start anew."""
+    settled.may_start_anew = False
+    for names in ("abc", "ab"):
+        settled.hear(BEACON)
+        settled.answer(*names)
+        settled.pass_time(10)
+    settled.may_start_anew = True
+    settled.pass_time(10)
+    assert settled.posted == []
+
+
 def refuse(*_):
     """A disk without room."""
     raise WorldError("modules.json: No space left on device")
