@@ -201,7 +201,7 @@ class Service:
             memory.commit(found.change)
         known = {*self._settings.station.module_ids, PLATFORM[0]}
         for module_id in sorted({module_id for module_id, _ in found.saved.snapshots} - known, key=str):
-            _log.warning(f"the store remembers {module_id}, which is none of station.module_ids: it is left as it is")
+            _log.warning(f"the store remembers {module_id}, which is not served: it is left as it is")
         lost = bool(store.loss) and PLATFORM not in found.saved.snapshots
         return found.saved, lost or PLATFORM in found.change.snapshots
 
