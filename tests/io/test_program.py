@@ -17,7 +17,7 @@ from everest_system.io import program
 from everest_system.io.program import ProgramError, fill, run
 
 NEVER = threading.Event()
-DEADLINE_S = 10.0
+DEADLINE_S = 30.0
 
 
 def sh(text: str) -> list[str]:

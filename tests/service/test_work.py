@@ -56,7 +56,7 @@ def test_clock_that_fails_in_an_unknown_way(
 
     monkeypatch.setattr(type(tools.platform), "set_time", broken)
     workshop.carry_out("system_api", "", SetSystemTime(SystemTime.model_validate("2030-11-22T08:00:00Z"), "topic"))
-    assert posted.get(timeout=5) == SystemTimeSet("system_api", "topic", done=False)
+    assert posted.get(timeout=30) == SystemTimeSet("system_api", "topic", done=False)
 
 
 def test_upload_that_never_ends(
@@ -68,11 +68,11 @@ def test_upload_that_never_ends(
         server.plan("/logs", Reply(stall_at=0))
         request = UploadLogsRequest(location=server.url("/logs"), request_id=1)
         workshop.carry_out("system_api", "logs", CollectLogs(1, 1, request, NAME))
-        collected = posted.get(timeout=5)
+        collected = posted.get(timeout=30)
         assert isinstance(collected, WorkReport)
         assert isinstance(collected.event, LogsCollected)
         workshop.carry_out("system_api", "logs", StartUpload(1, 2, request, NAME))
-        failed = posted.get(timeout=5)
+        failed = posted.get(timeout=30)
     assert isinstance(failed, WorkReport)
     assert isinstance(failed.event, UploadAttemptFailed)
     assert failed.event.work == 2
@@ -96,5 +96,5 @@ def test_what_is_left_over_is_gone_before_the_work_that_follows(
     request = UploadLogsRequest(location="http://127.0.0.1:1/", request_id=1)
     workshop.carry_out("system_api", "logs", CollectLogs(1, 1, request, NAME))
 
-    assert isinstance(posted.get(timeout=5).event, LogsCollected)
+    assert isinstance(posted.get(timeout=30).event, LogsCollected)
     assert freed[:9] == [size << 16 for size in range(9, 0, -1)]

@@ -21,7 +21,7 @@ from support.peers import mosquitto, program, require
 from everest_system.io.mqtt.link import TlsFiles
 
 HOST = "127.0.0.1"
-DEADLINE_S = 10.0
+DEADLINE_S = 30.0
 STOP_S = 2.0
 
 

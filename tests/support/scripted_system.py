@@ -13,7 +13,7 @@ from collections import defaultdict
 
 from everest_system.io.mqtt.link import Connected, MessageArrived, MqttEvent, MqttLink, MqttSettings
 
-DEADLINE_S = 5.0
+DEADLINE_S = 30.0
 
 
 class ScriptedSystem:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Self
 
 HOST = "127.0.0.1"
-DEADLINE_S = 10.0
+DEADLINE_S = 30.0
 
 
 class ServerProcess:

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from support.brokers import Broker
+from support.machine_time import machine_time
 
 from everest_system.io.control.client import ask
 
@@ -244,10 +245,14 @@ class ServiceProcess:
         for pid in _children(process.pid) if self._is_under else [process.pid]:
             with suppress(ProcessLookupError):
                 os.kill(pid, by)
+        begun = machine_time()
         try:
-            process.wait(within_s)
-        except subprocess.TimeoutExpired:
-            raise AssertionError(f"no end within {within_s:g} s of {by.name}\n{self.log_text()}") from None
+            while process.poll() is None:
+                assert machine_time() - begun < within_s, (
+                    f"no end within {within_s:g} s of {by.name}\n{self.log_text()}"
+                )
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(0.1)
         finally:
             process.kill()
             if self._is_under:

@@ -15,7 +15,7 @@ from everest_system.io.control import server as server_module
 from everest_system.io.control.client import NotRunningError, ask
 from everest_system.io.control.server import ControlError, ControlServer
 
-DEADLINE_S = 5.0
+DEADLINE_S = 30.0
 
 
 @pytest.fixture

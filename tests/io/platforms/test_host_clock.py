@@ -174,7 +174,7 @@ class FakeTimedated:
 
     def __exit__(self, *_: object) -> None:
         self._ended.set()
-        self._thread.join(5)
+        self._thread.join(30)
         self._bus.close()
 
     def _serve(self) -> None:

@@ -35,7 +35,7 @@ def seconds_after_cancel(side, silent, act):
     moments = []
 
     def cancel():
-        silent.wait(5)
+        silent.wait(30)
         moments.append(machine_time())
         side.canceled.set()
 

@@ -36,7 +36,7 @@ def server(folder):
 
 
 def ask(server, method, path, body=None, headers=None):
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=5)
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
     try:
         connection.request(method, path, body, headers or {})
         response = connection.getresponse()
@@ -145,7 +145,7 @@ def test_a_rate_can_be_looked_on_at(folder):
 def test_ends_in_the_middle_of_a_download(folder):
     """The server does not wait for a slow download when the demonstration ends."""
     with HttpServer(folder, rate_kib_s=1) as server:
-        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=5)
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
         connection.request("GET", "/fw.img")
         response = connection.getresponse()
         assert response.read(10) == CONTENT[:10]
@@ -157,7 +157,7 @@ def test_ends_in_the_middle_of_a_download(folder):
 def test_a_file_that_shrinks_while_it_is_sent(folder):
     """A file that ends too early ends the connection, so that the client notices."""
     with HttpServer(folder, rate_kib_s=640) as server:
-        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=5)
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
         connection.request("GET", "/fw.img")
         response = connection.getresponse()
         assert response.read(10) == CONTENT[:10]
@@ -179,7 +179,7 @@ def test_a_client_that_breaks_off_is_not_told_about(server, capfd):
 
 def login(server, url):
     parts = urlsplit(url)
-    ftp = ftplib.FTP(timeout=5)
+    ftp = ftplib.FTP(timeout=30)
     ftp.connect(parts.hostname, parts.port)
     try:
         ftp.login(parts.username or "", parts.password or "")

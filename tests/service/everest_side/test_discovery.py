@@ -37,10 +37,10 @@ def test_the_beacon_comes_once_a_run(port, side):
     link = MqttLink(MqttSettings("127.0.0.1", port), events.put, [("everest_api/ready_beacon", 1)])
     link.connect()
     try:
-        assert isinstance(events.get(timeout=5), Connected)
+        assert isinstance(events.get(timeout=30), Connected)
         side(ocpp=None, discovery=False)
         side(ocpp=None)
-        beacon = events.get(timeout=5)
+        beacon = events.get(timeout=30)
         assert isinstance(beacon, MessageArrived)
         assert (beacon.payload, beacon.retained) == (b"{}", False)
         assert survey(MqttSettings("127.0.0.1", port), "", 5)
@@ -56,9 +56,9 @@ def test_a_malformed_question_is_warned_of(port, side):
     link = MqttLink(MqttSettings("127.0.0.1", port), events.put)
     link.connect()
     try:
-        assert isinstance(events.get(timeout=5), Connected)
+        assert isinstance(events.get(timeout=30), Connected)
         link.publish("everest_api/discover", b"{}", 1)
-        events.get(timeout=5)
+        events.get(timeout=30)
         assert survey(MqttSettings("127.0.0.1", port), "", 5)
     finally:
         link.disconnect()
@@ -107,7 +107,7 @@ def test_who_is_ready_late_is_asked_again(port):
     link = MqttLink(settings, everest, [("everest_api/discover", 1)])
     link.connect()
     try:
-        assert listens.wait(5)
+        assert listens.wait(30)
         assert [module.module_id for module in survey(settings, "", 5)] == ["system_api"]
     finally:
         link.disconnect()
@@ -129,7 +129,7 @@ def test_a_flood_of_beacons_is_no_flood_of_questions(port):
     link = MqttLink(settings, everest, [("everest_api/discover", 1)])
     link.connect()
     try:
-        assert listens.wait(5)
+        assert listens.wait(30)
         with pytest.raises(WorldError, match="no EVerest answers"):
             survey(settings, "", 1)
     finally:
