@@ -64,7 +64,7 @@ def wait_for_bytes(service):
 
 def test_link_down_and_up(network, nginx, station: Station):
     """A dead line is DownloadPaused; once it is alive again, the download goes on from the byte it had."""
-    service, everest = station.both({"transfers": {"stall_timeout_s": 0.5, "connect_timeout_s": 5}})
+    service, everest = station.both({"transfers": {"stall_timeout_s": 2, "connect_timeout_s": 5}})
     everest.call("update_firmware", request(nginx))
     wait_for_bytes(service)
     network.pull()
