@@ -104,7 +104,7 @@ def test_complete_part_costs_one_byte(sftp, side, relay):
 
 def test_stall_is_an_interruption(sftp, relay, side):
     """Silence in the middle ends the attempt after the stall time-out, and nothing waits for the server's farewell."""
-    side.settings["stall_timeout_s"] = 0.3
+    side.settings["stall_timeout_s"] = 1
     relay.freeze_at = 1_000_000
     begun = machine_time()
     error = side.get_fails(through(relay, sftp, "/f"))
@@ -112,7 +112,7 @@ def test_stall_is_an_interruption(sftp, relay, side):
     side.archive.write_bytes(bytes(20_000_000))
     relay.freeze_at = relay.passed + 1_000_000
     assert "stalled" in str(side.put_fails(through(relay, sftp, "/in/a")))
-    assert machine_time() - begun < 3
+    assert machine_time() - begun < 5
 
 
 @pytest.mark.parametrize("freeze_at", [-1, 1000, LOGIN_BYTES, 1_500_000])
