@@ -31,18 +31,17 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from subprocess import DEVNULL, PIPE, STDOUT, Popen, TimeoutExpired
-from threading import Event, Thread
+from threading import Event
 from typing import Final
 
 import structlog
 
 from everest_system.fsm.errors import CanceledError, WorldError
+from everest_system.io.reaping import reap
 
 _GRACE_S: Final = 2.0
 _TICK_S: Final = 0.05
-_KILL_PATIENCE_S: Final = (
-    1.0  # a process stuck in the kernel, on a dead disk say, outlives SIGKILL; we do not wait for it
-)
+_KILL_PATIENCE_S: Final = 1.0
 _LONGEST_LINE: Final = 4096
 _CHUNK: Final = 65536
 _LOGGED_LINES: Final = 200
@@ -231,9 +230,9 @@ class _Program:
         return self._process.returncode
 
     def leave(self) -> None:
-        """Let it run on; a thread waits for it, so that it becomes no zombie."""
+        """Let it run on."""
         self._left = True
-        Thread(target=self._process.wait, name="left-program", daemon=True).start()
+        reap(self._process, 0)
 
     def close(self) -> None:
         """End the program, unless it has ended or was left, and give back what it held."""
@@ -244,8 +243,7 @@ class _Program:
             while not self.ended() and time.monotonic() < deadline:
                 self.read(_TICK_S)
             self._signal(signal.SIGKILL)
-            with suppress(TimeoutExpired):
-                self._process.wait(_KILL_PATIENCE_S)
+            reap(self._process, _KILL_PATIENCE_S)
         if self._output is not None:
             self._output.close()
         self._dismiss_guard()

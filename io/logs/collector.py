@@ -20,19 +20,20 @@ import signal
 import sys
 import threading
 from contextlib import suppress
-from subprocess import DEVNULL, PIPE, Popen, TimeoutExpired
+from subprocess import DEVNULL, PIPE, Popen
 from time import monotonic
 from typing import Any, Final, Self
 
 from everest_system.fsm.errors import CanceledError
 from everest_system.io.logs.collect_request import Collected, CollectError, CollectRequest, Progress
+from everest_system.io.reaping import reap
 
 COLLECT_TIMEOUT_S = 6 * 3600.0  # a hung disk or a source without end: the request has to end some time
 _ARGV: Final = (sys.executable, "-P", "-m", "everest_system.io.logs.collecting")
 _PASSED_ON: Final = re.compile(r"PATH|HOME|TZ|LANG|LANGUAGE|LC_[A-Z]+|LD_LIBRARY_PATH|PYTHON[A-Z]+")
 _TICK_MS: Final = 50
 _CHUNK: Final = 65_536
-_PATIENCE_S: Final = 1.0  # a process stuck in the kernel, on a dead disk say, outlives SIGKILL: it is not waited for
+_PATIENCE_S: Final = 1.0
 
 
 def collect_apart(
@@ -92,8 +93,7 @@ class _Collector:
         """End it and all that it started, and give back what it held."""
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)  # it was not waited for yet: the number is still its own
-        with suppress(TimeoutExpired):
-            self._process.wait(_PATIENCE_S)
+        reap(self._process, _PATIENCE_S)
         for pipe in (self._process.stdin, self._process.stdout):
             assert pipe is not None
             pipe.close()

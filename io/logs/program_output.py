@@ -24,6 +24,7 @@ from typing import IO
 
 from everest_system.fsm.errors import WorldError
 from everest_system.io.logs.gzip_stream import keep_room
+from everest_system.io.reaping import reap
 
 _BLOCK = 256 * 1024
 _TICK_S = 0.05
@@ -191,8 +192,7 @@ def _read(
 def _end(process: "Popen[bytes]") -> None:
     if process.poll() is None:
         process.send_signal(signal.SIGKILL)
-    with suppress(TimeoutExpired):
-        process.wait(_PATIENCE_S)
+    reap(process, _PATIENCE_S)
     for pipe in (process.stdout, process.stderr):
         if pipe is not None:
             pipe.close()
