@@ -44,14 +44,6 @@ class Crashes:
     violations: list[str] = field(default_factory=list)
 
 
-def crash_points(scenario: Scenario) -> list[CrashPoint]:
-    """Where the service could die in its window, in order."""
-    watch = Watch(window=_window(scenario))
-    with simulation_of(scenario, watch) as simulation:
-        play(scenario, simulation)
-    return watch.points
-
-
 def crashes(scenario: Scenario) -> Crashes:
     """Try all of them.
 
@@ -60,7 +52,7 @@ def crashes(scenario: Scenario) -> Crashes:
     """
     found = Crashes()
     with FakeClock.shared():
-        watch = Watch(window=_window(scenario))
+        watch = Watch(window=crash_window(scenario))
         with simulation_of(scenario, watch) as simulation:
             failures = play(scenario, simulation)
             found.points = list(watch.points)
@@ -75,6 +67,15 @@ def crashes(scenario: Scenario) -> Crashes:
     return found
 
 
+def crash_window(scenario: Scenario) -> tuple[int, int]:
+    """When the points count; before the first step the service only starts, and every story begins with that."""
+    story = scenario.story
+    clock = FakeClock(story.starts)
+    begins = story.crashes.from_ if story.crashes.from_ is not None else story.step[0].at if story.step else 0
+    until = story.crashes.until
+    return elapsed_at(begins, clock), ALWAYS[1] if until is None else elapsed_at(until, clock)
+
+
 def _try(
     scenario: Scenario, number: int, point: CrashPoint, how: How, without: dict[tuple[str, str, int], str]
 ) -> Iterator[str]:
@@ -82,21 +83,12 @@ def _try(
         f"{scenario.name}: {how} at point {number} ({shown(point.at)}, transaction {point.transaction}, {point.place})"
     )
     try:
-        with simulation_of(scenario, Watch(number, how, window=_window(scenario))) as simulation:
+        with simulation_of(scenario, Watch(number, how, window=crash_window(scenario))) as simulation:
             play(scenario, simulation)
             lines = [*violations(simulation), *_lost(without, simulation)]
     except Exception as error:  # noqa: BLE001  # whatever it is, it is a finding
         lines = [f"{type(error).__name__}: {error}"]
     yield from (f"{name}: {line}" for line in lines)
-
-
-def _window(scenario: Scenario) -> tuple[int, int]:
-    """When the points count; before the first step the service only starts, and every story begins with that."""
-    story = scenario.story
-    clock = FakeClock(story.starts)
-    begins = story.crashes.from_ if story.crashes.from_ is not None else story.step[0].at if story.step else 0
-    until = story.crashes.until
-    return elapsed_at(begins, clock), ALWAYS[1] if until is None else elapsed_at(until, clock)
 
 
 def _ends(simulation: Simulation) -> dict[tuple[str, str, int], str]:

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.brokers import real_broker
 from support.evidence import WireRecord, evidence
 from support.http_server import File, Reply
 from support.peers import program, require
@@ -45,7 +46,6 @@ OLD = b"the firmware that ran before"
 ASKS = "(InstallScheduled {0} )*"  # again for the permission, past EVerest's filter
 ENDS = {"Installed", "InvalidSignature", "DownloadFailed", "InstallationFailed", "InstallVerificationFailed"}
 LOGS = "(Uploading )?Uploaded"  # another boot, another EVerest: it is told the latest only
-REAL = pytest.mark.parametrize("broker", ["mosquitto" if program("mosquitto") else "amqtt"], indirect=True)
 
 
 @dataclass(frozen=True)
@@ -273,14 +273,14 @@ def wait_for_next_status(everest: EverestSide) -> None:
             everest.wait_for(lambda _: True, timeout_s=2, since=len(everest.statuses))
 
 
-@REAL
+@real_broker
 @pytest.mark.parametrize("number", range(STORIES))
 def test_killed_at_random(station: Station, number: int):
     """Killed five times at random moments, an update and an upload come to their ends all the same, said once."""
     play(station, number)
 
 
-@REAL
+@real_broker
 @pytest.mark.parametrize(("name", "heartbeat_s"), [("reboot", 0.1), ("unsigned", EVEREST_S)])
 def test_killed_after_each_status(station: Station, name: str, heartbeat_s: float):
     """Killed as soon as EVerest has a status, after each of them, the last one too, it says the next one, and once."""
@@ -295,7 +295,7 @@ def test_killed_after_each_status(station: Station, name: str, heartbeat_s: floa
         assert story.service.exits == [-signal.SIGKILL] * len(words)
 
 
-@REAL
+@real_broker
 def test_power_cuts(station: Station):
     """Power cuts end EVerest too: what the old one may not have passed on is said to the new one, in order."""
     with playing(station, "reboot") as story:
@@ -315,7 +315,7 @@ def test_power_cuts(station: Station):
 
 
 @pytest.mark.soak
-@REAL
+@real_broker
 @pytest.mark.parametrize("number", range(STORIES, STORIES + SOAK_STORIES))
 def test_killed_at_random_for_long(station: Station, number: int):
     """The same with five hundred kills."""
@@ -351,7 +351,7 @@ CALLS = {
 }
 
 
-@REAL
+@real_broker
 @pytest.mark.parametrize("moment", CALLS)
 def test_killed_at_a_system_call(station: Station, moment: str):
     """Killed right before a sync, a rename or a commit takes effect, it goes on to the same end."""
@@ -361,7 +361,7 @@ def test_killed_at_a_system_call(station: Station, moment: str):
         assert story.service.exits == [-signal.SIGKILL]
 
 
-@REAL
+@real_broker
 @pytest.mark.parametrize("booted", [False, True])
 def test_killed_by_the_reboot(station: Station, booted: bool):
     """A reboot that takes the service down with it counts if the machine has booted, and is else ordered again."""

@@ -1,10 +1,10 @@
-"""What EVerest's own OCPP tests expect, in order (reference: the end of ocpp.md), over both brokers."""
+"""What EVerest's own OCPP tests expect, in order (reference: the end of ocpp.md)."""
 
 import pytest
+from support.brokers import real_broker
 from support.http_server import Reply
 from support.stations import Station, words
 
-both_brokers = pytest.mark.parametrize("broker", ["amqtt", "mosquitto"], indirect=True)
 THREE_TIMES = {"retries": 3, "retry_interval_s": 0}
 
 
@@ -15,7 +15,7 @@ def settled(station: Station) -> list[str]:
     return [told["firmware"]["state"], told["logs"]["state"]]
 
 
-@both_brokers
+@real_broker
 @pytest.mark.parametrize(
     ("ocpp", "request_id", "log_type"), [("1.6", None, None), ("2.0.1", 1, "SecurityLog")], ids=["1.6", "2.0.1"]
 )
@@ -38,7 +38,7 @@ def test_log_upload_refused(station, http, ocpp, request_id, log_type):
     assert settled(station)[1] == "UPLOAD_FAILURE"
 
 
-@both_brokers
+@real_broker
 @pytest.mark.parametrize("request_id", [-1, 1])
 def test_update_refused(station, http, maker, request_id):
     """An update that the server refuses says Downloading, DownloadFailed for each of three attempts, then no more."""
@@ -57,7 +57,7 @@ def test_update_refused(station, http, maker, request_id):
     assert settled(station)[0] == "DOWNLOAD_FAILED"
 
 
-@both_brokers
+@real_broker
 def test_unsigned_update(station, http):
     """An unsigned update says Downloading, Downloaded, and with the connectors away Installing, Installed."""
     _, everest = station.both({"station": {"ocpp_version": "1.6"}}, ocpp="1.6", permission_delay_s=None)
@@ -70,7 +70,7 @@ def test_unsigned_update(station, http):
     assert words(everest) == ["Downloading", "Downloaded", "Installing", "Installed"]
 
 
-@both_brokers
+@real_broker
 def test_signed_update(station, http, maker):
     """A signed update says SignatureVerified before the connectors go, and InstallRebooting before Installed."""
     slots = {"firmware": {"slots": {"activation": "reboot"}}}
@@ -94,7 +94,7 @@ def test_signed_update(station, http, maker):
     assert not [status for status in everest.arrived if status.dropped]
 
 
-@both_brokers
+@real_broker
 def test_unsigned_where_signatures_are_required(station, http):
     """TC_L_18: neither certificate nor signature on a station that requires them is Rejected, without a status."""
     service, everest = station.both({"firmware": {"unsigned": "auto"}})
@@ -103,7 +103,7 @@ def test_unsigned_where_signatures_are_required(station, http):
     assert (words(everest), http.requests, service.states("firmware")) == ([], [], [])
 
 
-@both_brokers
+@real_broker
 @pytest.mark.parametrize("ocpp", ["1.6", "2.0.1"])
 def test_logs_uploaded(station, http, ocpp):
     """GetDiagnostics and GetLog: Uploading, Uploaded; with one attempt and a bad host Uploading, UploadFailure."""

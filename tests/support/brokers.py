@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+import pytest
 from support.peers import mosquitto, program, require
 
 from everest_system.io.mqtt.link import TlsFiles
@@ -23,6 +24,9 @@ from everest_system.io.mqtt.link import TlsFiles
 HOST = "127.0.0.1"
 DEADLINE_S = 30.0
 STOP_S = 2.0
+
+real_broker = pytest.mark.parametrize("broker", ["mosquitto" if program("mosquitto") else "amqtt"], indirect=True)
+"""For tests of what no broker makes a difference to: the real one where it is there."""
 
 
 class Broker(Protocol):
