@@ -5,12 +5,12 @@
 # make deb    the Debian package, in dist/
 # make bench  figures beside named peers
 #
-# JOBS: tests at a time; one more than a small machine has cores, since many of them wait for a peer
+# JOBS: tests at a time; two more than a small machine has cores, since many of them wait for a peer
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV   := .venv
 BIN    := $(VENV)/bin
-JOBS   ?= 3
+JOBS   ?= 4
 
 # A strict editable install does not see new files until it is made again: it depends on the list of them.
 FILES    := $(sort $(shell find fsm io scheduling diagrams service -name '*.py' -o -name '*.toml' -o -name py.typed))
