@@ -2,8 +2,8 @@
 
 A firmware goes into the slot that is not current: an archive is unpacked into it, any other file is stored as `image`.
 Then `current` is swapped in one rename. What makes the new slot run (a reboot, a restart of EVerest, nothing) is
-configured. At first start the folders are made, and `current` points to `a`. A slot may be a mount point or a link to
-one. docs/slots.md says it for whoever makes firmware.
+configured. At first start the folders are made, and `current` points to `a`; one that was lost later nobody guesses. A
+slot may be a mount point or a link to one. docs/slots.md says it for whoever makes firmware.
 
 Why a power cut never leaves the station without firmware:
 
@@ -21,6 +21,8 @@ from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Final
 
+import structlog
+
 from everest_system.io.durable import sync_folder
 from everest_system.io.installers.port import Activation, Facts, InstallError, OnProgress, UnfitError
 from everest_system.io.installers.requirements import Requirements
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
 _OTHER: Final = {"a": "b", "b": "a"}
 _ANY: Final = Requirements()
 _NEVER: Final = Event()
+
+_log = structlog.get_logger(__name__)
 
 
 class SlotsInstaller:
@@ -52,10 +56,9 @@ class SlotsInstaller:
         self._link = root / "current"
         with self._explained("the slots cannot be made"):
             for slot in _OTHER:
-                (root / slot).mkdir(parents=True, exist_ok=True)
+                _make(root / slot)
             if not os.path.lexists(self._link):
-                sync_folder(root.parent)
-                self._point_to("a")
+                self._begin_with_a()
 
     def check(self, facts: Facts, *, canceled: Event = _NEVER) -> str:  # noqa: ARG002 - it takes a moment
         """Return the slot that is not current.
@@ -63,11 +66,12 @@ class SlotsInstaller:
         Raises:
             UnfitError: the file is empty, its manifest is broken or asks for another station, or it is older than what
                 is active and must not be. The rest of an archive is held to its rules as it is installed.
-            InstallError: the file is gone, or `current` points to neither slot.
+            InstallError: the file is gone, `current` points to neither slot, or both slots are one folder.
         """
         # Here, and below: an idle station has no use for what unpacks.
         from everest_system.io.installers.unpacking import holds_archive, manifest_of
 
+        self._require_two_folders()
         with self._explained("the firmware file cannot be looked at"):
             if facts.artifact.stat().st_size == 0:
                 raise UnfitError("the firmware file is empty")
@@ -83,12 +87,13 @@ class SlotsInstaller:
             UnfitError: the artifact is not what was downloaded, or an archive that is not safe or not what its manifest
                 says; the target is left empty.
             InstallError: there is no room (if not even for the artifact itself, the target is left as it was), the disk
-                fails, or the target is current.
+                fails, or the target is current, by its name or because both slots are one folder.
             CanceledError: `canceled` was set; the target is left without an image or a mark.
         """
         slot = self._slot(target)
         if self._current() == target:
             raise InstallError(f"slot {target} is the active one, nothing is written to it")
+        self._require_two_folders()
         with self._explained(f"slot {target} cannot be written"):
             slot.fill(facts, self._requirements.max_unpacked_bytes, canceled=canceled, on_progress=on_progress)
 
@@ -151,6 +156,19 @@ class SlotsInstaller:
             return path.name
         raise InstallError(f"{self._link} points to {path}, which is none of the slots")
 
+    def _begin_with_a(self) -> None:
+        if self._slot("b").is_whole:
+            _log.error("the active slot is not known: make it a link to the slot that runs", missing=str(self._link))
+            return
+        sync_folder(self._root.parent)
+        self._point_to("a")
+
+    def _require_two_folders(self) -> None:
+        a, b = (self._root / slot for slot in _OTHER)
+        with self._explained("the slots cannot be looked at"):
+            if a.samefile(b):
+                raise InstallError(f"{a} and {b} lead to one folder, {a.resolve()}: an update would destroy what runs")
+
     def _point_to(self, target: str) -> None:
         new = self._root / ".current.new"
         with self._explained("the active slot cannot be changed"):
@@ -165,3 +183,9 @@ class SlotsInstaller:
             yield
         except OSError as error:
             raise InstallError(f"{what}: {error.filename or self._root}: {error.strerror}") from error
+
+
+def _make(slot: Path) -> None:
+    if slot.is_symlink() and not slot.exists():
+        raise InstallError(f"{slot} is a link to {slot.readlink()}, which is not there: is it mounted?")
+    slot.mkdir(parents=True, exist_ok=True)

@@ -35,14 +35,13 @@ class Bundle:
         update = _table(told.get("update"))
         images: dict[str, set[str]] = {}
         listed = _bare(told.get("images"))
-        for image in listed if isinstance(listed, list) else ():
-            values = {name: _bare(value) for name, value in image.items()}
+        for values in filter(None, map(_table, listed if isinstance(listed, list) else ())):
             images.setdefault(str(values.get("slot-class", "")), set()).add(str(values.get("checksum", "")))
-        hooks = _table(told.get("hooks")).get("hooks", [])
+        hooks = _table(told.get("hooks")).get("hooks")
         return cls(
             compatible=str(update.get("compatible", "")),
             version=str(update.get("version", "")),
-            checks_itself="install-check" in hooks,
+            checks_itself=isinstance(hooks, list) and "install-check" in hooks,
             images={name: frozenset(digests) for name, digests in images.items()},
         )
 

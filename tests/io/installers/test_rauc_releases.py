@@ -96,6 +96,8 @@ def test_answer_that_nobody_expects(rauc: FakeRauc, installer: RaucInstaller, fa
     with pytest.raises(UnfitError, match="for ''"):
         installer.check(facts)
     assert Bundle.of_inspection({}) == Bundle("", "")
+    nonsense = {"images": ("aas", [["x"], 7]), "hooks": ("a{sv}", {"hooks": ("u", 7)})}
+    assert Bundle.of_inspection(nonsense) == Bundle("", "")
 
 
 @pytest.mark.parametrize("method", ["InspectBundle", "GetSlotStatus"])

@@ -226,6 +226,43 @@ def test_no_link_at_all(root: Path, facts: Facts) -> None:
         subject.check(facts)
 
 
+def test_a_lost_link(root: Path, facts: Facts) -> None:
+    """A `current` that was there and is gone is not guessed at, by no start, and everything else is left as it is."""
+    update(installer(root), facts)
+    (root / "current").unlink()
+    before = content_of(root)
+    for _ in range(2):
+        with pytest.raises(InstallError, match=r"the active slot is not known: .*/current: No such file"):
+            installer(root).check(facts)
+    assert content_of(root) == before
+
+
+@pytest.mark.parametrize(("link", "folder"), [("a", "b"), ("b", "a")])
+def test_slots_in_one_folder(link: str, folder: str, root: Path, facts: Facts) -> None:
+    """Where both slots lead to one folder nothing is written: it would be the firmware that runs."""
+    (root / folder).mkdir(parents=True)
+    (root / folder / "image").write_bytes(b"what runs")
+    (root / link).symlink_to(folder)
+    (root / "current").symlink_to("a")
+    subject = installer(root)
+    for call in (
+        lambda: subject.check(facts),
+        lambda: subject.install(facts, "b", canceled=NEVER, on_progress=quietly),
+        lambda: subject.resume(facts, "b", canceled=NEVER, on_progress=quietly),
+    ):
+        with pytest.raises(InstallError, match=r"/slots/a and .*/slots/b lead to one folder"):
+            call()
+    assert (root / folder / "image").read_bytes() == b"what runs"
+
+
+def test_a_slot_that_is_not_mounted(root: Path) -> None:
+    """A slot that is a link to nothing is an error that names both."""
+    root.mkdir(parents=True)
+    (root / "b").symlink_to("/nowhere/b")
+    with pytest.raises(InstallError, match=r"/slots/b is a link to /nowhere/b, which is not there: is it mounted\?"):
+        installer(root)
+
+
 def test_slots_that_cannot_be_made(tmp_path: Path) -> None:
     """A root that cannot be made is an error that names it."""
     (tmp_path / "file").touch()
