@@ -1,6 +1,6 @@
 """One slot: a folder that holds a firmware whole and says so, or holds none.
 
-What says so is its mark: of an image its name, of an archive the file `.unpacked` with the artifact's digest in it.
+What says so is its mark (`slot_mark`); an archive's has the artifact's digest in it.
 
 - A slot is emptied mark first, and that is on the disk before anything else goes.
 - An image is written and synced under the name `.image.part`; only with the right digest does it become `image`.
@@ -24,18 +24,17 @@ from everest_system.io.installers.firmware_file import FirmwareFile, stop_if
 from everest_system.io.installers.firmware_version import FirmwareVersion
 from everest_system.io.installers.manifest import Manifest
 from everest_system.io.installers.port import Facts, InstallError, OnProgress, UnfitError
+from everest_system.io.installers.slot_mark import IMAGE, UNPACKED
 from everest_system.io.installers.unpacking import Unpacking, holds_archive, write_all
 from everest_system.io.removal import remove_file
 
-_IMAGE: Final = "image"
 _PART: Final = ".image.part"
-_UNPACKED: Final = ".unpacked"
 _CHUNK: Final = 1 << 20
 _SYNC_EVERY: Final = 4 << 20  # a longer backlog would hold up the store's own, small writes
 _SPARE: Final = 1 << 20  # of the disk's room, left for the store
 _BLOCK: Final = 512  # the unit of st_blocks, whatever the disk's own is
 _NOT_OURS: Final = "lost+found"  # a slot that is a file system of its own has one
-_RESERVED: Final = frozenset({_IMAGE, _PART, _UNPACKED, f".{_UNPACKED}.new", _NOT_OURS})
+_RESERVED: Final = frozenset({IMAGE, _PART, UNPACKED, f".{UNPACKED}.new", _NOT_OURS})
 
 _log = structlog.get_logger(__name__)
 
@@ -45,12 +44,7 @@ class Slot:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._image, self._mark = folder / _IMAGE, folder / _UNPACKED
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether it holds a firmware."""
-        return self._image.is_file() or self._mark.is_file()
+        self._image, self._mark = folder / IMAGE, folder / UNPACKED
 
     @property
     def version(self) -> FirmwareVersion | None:

@@ -26,6 +26,7 @@ import structlog
 from everest_system.io.durable import sync_folder
 from everest_system.io.installers.port import Activation, Facts, InstallError, OnProgress, UnfitError
 from everest_system.io.installers.requirements import Requirements
+from everest_system.io.installers.slot_mark import is_whole
 
 if TYPE_CHECKING:
     from everest_system.io.installers.slot import Slot
@@ -116,7 +117,7 @@ class SlotsInstaller:
         Raises:
             InstallError: the target has no whole firmware, or the link cannot be swapped.
         """
-        if not self._slot(target).is_whole:
+        if not is_whole(self._folder(target)):
             raise InstallError(f"slot {target} has no image to activate, and no unpacked archive")
         self._point_to(target)
         return self._activation
@@ -138,16 +139,19 @@ class SlotsInstaller:
         Raises:
             InstallError: the link cannot be swapped.
         """
-        self._slot(target)
+        self._folder(target)
         self._point_to(_OTHER[target])
         return self._activation
 
     def _slot(self, target: str) -> "Slot":
         from everest_system.io.installers.slot import Slot
 
+        return Slot(self._folder(target))
+
+    def _folder(self, target: str) -> Path:
         if target not in _OTHER:
             raise InstallError(f"there is no slot {target!r}")
-        return Slot(self._root / target)
+        return self._root / target
 
     def _current(self) -> str:
         with self._explained("the active slot is not known"):
@@ -157,7 +161,7 @@ class SlotsInstaller:
         raise InstallError(f"{self._link} points to {path}, which is none of the slots")
 
     def _begin_with_a(self) -> None:
-        if self._slot("b").is_whole:
+        if is_whole(self._root / "b"):
             _log.error("the active slot is not known: make it a link to the slot that runs", missing=str(self._link))
             return
         sync_folder(self._root.parent)
